@@ -1,0 +1,64 @@
+#include "base/buffer.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+#define BUFFER_FIRST 256
+
+void buffer_init(struct buffer *b, size_t limit) {
+  *b = (struct buffer){ .limit = limit };
+}
+
+void buffer_fini(struct buffer *b) {
+  free(b->data);
+  buffer_init(b, b->limit);
+}
+
+static void buffer_compact(struct buffer *b) {
+  memmove(b->data, b->data + b->start, buffer_size(b));
+  b->end -= b->start;
+  b->start = 0;
+}
+
+static void buffer_grow(struct buffer *b, size_t need) {
+  size_t capacity = b->capacity ? b->capacity : BUFFER_FIRST;
+  while (capacity < need) capacity *= 2;
+  b->data = mem_resize(b->data, capacity);
+  b->capacity = capacity;
+}
+
+uint8_t *buffer_reserve(struct buffer *b, size_t n) {
+  size_t need = buffer_size(b) + n;
+  if (need > b->limit) return NULL;
+  if (b->capacity - b->end < n) {
+    /* Moving what is held costs as much as it frees, at the least: amortised O(1) a byte. */
+    if (need <= b->capacity && buffer_size(b) <= b->start) {
+      buffer_compact(b);
+    } else {
+      if (b->start) buffer_compact(b);
+      buffer_grow(b, need);
+    }
+  }
+  return b->data + b->end;
+}
+
+void buffer_commit(struct buffer *b, size_t n) {
+  assert(n <= b->capacity - b->end);
+  b->end += n;
+}
+
+bool buffer_append(struct buffer *b, struct slice bytes) {
+  uint8_t *to = buffer_reserve(b, bytes.size);
+  if (!to) return false;
+  if (bytes.size) memcpy(to, bytes.data, bytes.size);
+  buffer_commit(b, bytes.size);
+  return true;
+}
+
+void buffer_consume(struct buffer *b, size_t n) {
+  assert(n <= buffer_size(b));
+  b->start += n;
+  if (b->start == b->end) buffer_fini(b);
+}

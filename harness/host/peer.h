@@ -1,0 +1,55 @@
+/* peer: a listening broker made of the built-in broker: a scripted peer, or the broker under test.
+ *
+ * Listens, gives each connection a chain with a tap, and drives broker.h. A script may take packets over (peer_intercept), send packets of its own
+ * and break connections. Connections are numbered from 1 in the order in which they were accepted.
+ */
+#ifndef MQRIG_PEER_H
+#define MQRIG_PEER_H
+
+#include "host/timeline.h"
+#include "mqtt/broker.h"
+#include "net/chain.h"
+
+struct peer;
+struct peer_conn;
+
+/* What a script does with a packet that it was shown. */
+enum peer_verdict {
+  PEER_DEFAULT, /* the built-in broker gets it */
+  PEER_HANDLED, /* the script answered; the broker keeps its books (broker_note) */
+};
+
+struct peer_handler {
+  void (*accepted)(void *arg, struct peer_conn *c);            /* before any byte; filters can be put into peer_conn_chain */
+  enum peer_verdict (*packet)(void *arg, struct peer_conn *c, const struct packet *p); /* each whole packet that came in; may be NULL */
+  void (*ended)(void *arg, struct peer_conn *c, const char *why); /* freed after this */
+  void (*trouble)(void *arg, const struct err *why);           /* cannot accept for want of descriptors */
+};
+
+/* Listens on `u` (port 0: a free one). NULL with a sentence. */
+struct peer *peer_new(struct net *n, struct timeline *timeline, const char *name, const struct url *u,
+                      const struct broker_options *options, const struct net_listen_options *listen,
+                      const struct peer_handler *handler, void *arg, struct err *err);
+void peer_free(struct peer *p);
+const struct url *peer_url(const struct peer *p);
+struct broker *peer_broker(const struct peer *p);
+
+/* stop closes the listener and all connections; `reset` with RST instead of FIN. start listens again at the same address. Sessions stay, unless broker_forget. */
+void peer_stop(struct peer *p, bool reset);
+bool peer_start(struct peer *p, struct err *err);
+/* Like a process that was stopped by SIGSTOP: connects and bytes are taken by the kernel, nothing comes back. */
+void peer_pause(struct peer *p, bool paused);
+
+size_t peer_count(const struct peer *p);                       /* connections accepted so far */
+struct peer_conn *peer_conn(const struct peer *p, size_t n);   /* n from 1; NULL if it has ended */
+struct peer_conn *peer_newest(const struct peer *p);           /* newest that is up, or NULL */
+
+size_t peer_conn_number(const struct peer_conn *c);
+struct chain *peer_conn_chain(const struct peer_conn *c);
+uint32_t peer_conn_who(const struct peer_conn *c);
+struct slice peer_conn_client_id(const struct peer_conn *c);
+bool peer_conn_send(struct peer_conn *c, struct slice bytes);
+struct slice peer_conn_partial_out(const struct peer_conn *c);
+struct slice peer_conn_partial_in(const struct peer_conn *c);
+
+#endif

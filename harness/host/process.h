@@ -1,0 +1,37 @@
+/* process: a child process of the real world: a mosquitto, a client under test, a worker of the runner.
+ *
+ * A child never outlives mqrig: it gets SIGKILL from the kernel when its parent dies, however that happens, it has a process group of its
+ * own (Ctrl-C reaches mqrig only), default signal dispositions, and no descriptors but the three standard ones.
+ */
+#ifndef MQRIG_PROCESS_H
+#define MQRIG_PROCESS_H
+
+#include <sys/types.h>
+
+#include "net/evnet.h"
+
+struct process;
+
+enum process_output { PROCESS_STDOUT = 1, PROCESS_STDERR = 2 };
+
+struct process_handler {
+  void (*output)(void *arg, enum process_output which, struct slice text); /* as it comes, not cut into lines */
+  void (*exited)(void *arg, int status, int signal); /* once, after the last output; signal 0: exited by itself */
+};
+
+/* argv ends with NULL; argv[0] is looked up in PATH. `environment` may be NULL (this one's), else "K=V" strings and NULL, added to it. Not found or not
+ * executable: NULL, and the sentence says which. */
+struct process *process_spawn(struct net *n, const char *const *argv, const char *const *environment,
+                              const struct process_handler *handler, void *arg, struct err *err);
+
+/* A worker: a forked copy that runs `body` and exits with what it returns. `*channel` is a stream socket between the two: the parent's end is
+ * returned here, the child's is given to body. The child must give up inherited worlds (evnet_abandon). */
+struct process *process_fork(struct net *n, int (*body)(void *arg, int channel), void *body_arg, int *channel,
+                             const struct process_handler *handler, void *arg, struct err *err);
+
+pid_t process_pid(const struct process *p);
+bool process_running(const struct process *p);
+bool process_signal(struct process *p, int signal); /* SIGKILL, SIGSTOP, SIGCONT, SIGTERM, SIGHUP; false if it is gone */
+void process_free(struct process *p); /* kills it if it runs, and reaps it; no handler is called */
+
+#endif

@@ -1,0 +1,27 @@
+/* rawclient: a connection with no session: bytes out, packets or bytes in. For sending what no client would. */
+#ifndef MQRIG_RAWCLIENT_H
+#define MQRIG_RAWCLIENT_H
+
+#include "host/timeline.h"
+#include "net/chain.h"
+
+#define RAWCLIENT_IN_MAX (1u << 20) /* bytes received and not yet taken; then it stops reading */
+
+struct rawclient;
+
+struct rawclient_handler {
+  void (*opened)(void *arg);
+  void (*input)(void *arg);                     /* there is more in rawclient_input */
+  void (*ended)(void *arg, enum stream_end end, const char *why);
+};
+
+struct rawclient *rawclient_new(struct net *n, struct timeline *timeline, const char *name, const struct url *u, int64_t timeout_ns,
+                                const struct rawclient_handler *handler, void *arg, struct err *err);
+void rawclient_free(struct rawclient *c); /* closes */
+bool rawclient_send(struct rawclient *c, struct slice bytes);
+struct slice rawclient_input(const struct rawclient *c);
+void rawclient_take(struct rawclient *c, size_t n);
+struct chain *rawclient_chain(const struct rawclient *c);
+uint32_t rawclient_who(const struct rawclient *c);
+
+#endif

@@ -1,0 +1,30 @@
+/* tap: cuts the bytes that pass one connection into packets and puts them on a timeline.
+ *
+ * A packet is entered when its last byte passes. Nothing is copied but what the timeline keeps, and the start of a packet that is in
+ * progress. Bytes that are no packets (a malformed length) are entered once, as a note with their hex, and the rest of that direction is
+ * not cut any more.
+ */
+#ifndef MQRIG_TAP_H
+#define MQRIG_TAP_H
+
+#include "base/buffer.h"
+#include "host/timeline.h"
+
+struct tap_side {
+  struct buffer partial;
+  size_t passed; /* of a packet too large to keep */
+  bool lost;     /* no longer framed */
+};
+
+struct tap {
+  struct timeline *timeline; /* borrowed; NULL: the tap does nothing */
+  uint32_t who;
+  struct tap_side up, down;
+};
+
+void tap_init(struct tap *t, struct timeline *timeline, uint32_t who);
+void tap_fini(struct tap *t);
+void tap_restart(struct tap *t); /* a new connection: both directions begin at a packet */
+void tap_pass(struct tap *t, enum timeline_kind direction, struct slice bytes, int64_t now_ns);
+
+#endif

@@ -1,0 +1,56 @@
+/* driver: what a world provides under net.h. Included by net.c and by the drivers, by nobody else.
+ *
+ * A driver embeds `struct net`, `struct stream` and `struct net_listener` as the first member of its own.
+ */
+#ifndef MQRIG_DRIVER_H
+#define MQRIG_DRIVER_H
+
+#include "net/net.h"
+
+struct net_ops {
+  int64_t (*clock)(struct net *n);
+  /* Waits until something happens or `until_ns`, and runs the handlers of what happened. */
+  bool (*wait)(struct net *n, int64_t until_ns, struct err *err);
+  void (*wake)(struct net *n);
+  void (*free)(struct net *n);
+  struct stream *(*connect)(struct net *n, const struct url *u, int64_t timeout_ns, struct err *err);
+  struct net_listener *(*listen)(struct net *n, const struct url *u, const struct net_listen_options *options,
+                                 struct err *err);
+  void (*flush)(struct stream *s);
+  void (*pause)(struct stream *s, bool paused);
+  size_t (*unsent)(const struct stream *s);
+  void (*shutdown)(struct stream *s);
+  void (*set_buffers)(struct stream *s, size_t send, size_t receive);
+  void (*close)(struct stream *s);
+  void (*reset)(struct stream *s);
+  bool (*vanish)(struct stream *s, struct err *err);
+  void (*listener_free)(struct net_listener *l);
+};
+
+struct net {
+  const struct net_ops *ops;
+  int64_t now_ns;
+  struct heap timers;
+  struct stream *dirty; /* streams that want to write */
+};
+
+struct stream {
+  struct net *net;
+  const struct stream_handler *handler;
+  void *arg;
+  struct stream *dirty_next, **dirty_link; /* in net.dirty, or link NULL */
+  char peer[64], local[64];
+};
+
+struct net_listener {
+  struct net *net;
+  const struct net_listener_handler *handler;
+  void *arg;
+  struct url url;
+};
+
+void net_init(struct net *n, const struct net_ops *ops);
+void net_fini(struct net *n);
+void net_stream_fini(struct stream *s); /* takes it off net.dirty */
+
+#endif

@@ -1,0 +1,22 @@
+/* evnet: the real world on libevent: raw events, own buffers, non-blocking sockets, monotonic time. */
+#ifndef MQRIG_EVNET_H
+#define MQRIG_EVNET_H
+
+#include "net/net.h"
+
+/* NULL with a sentence if the system gives no event base. Free with net_free. */
+struct net *evnet_new(struct err *err);
+
+/* In a child after fork: gives the parent's world up without touching what the two share (epoll set, descriptors). */
+void evnet_abandon(struct net *n);
+
+/* A descriptor of the real world besides streams: a pipe, a pidfd, a signal pipe. `ready` runs in a turn whenever it can be read (or has
+ * ended). The descriptor stays the caller's. */
+struct evnet_watch;
+struct evnet_watch *evnet_watch(struct net *n, int fd, void (*ready)(void *arg, int fd), void *arg);
+void evnet_unwatch(struct evnet_watch *w);
+
+/* Descriptors that may be opened still: the limit less those open, about. For clear errors before 20,000 clients. */
+size_t evnet_descriptors_left(void);
+
+#endif

@@ -1,0 +1,119 @@
+---@meta mqrig.core
+-- What the C side gives to the Lua library, and to nobody else: scenarios see `mqrig` only.
+-- Times are integers, monotonic nanoseconds. Callbacks run inside core.turn only (close and free excepted, which give the
+-- pending results of what they end). A Lua error in a callback is caught and goes to core.on_error.
+
+local core = {}
+
+--- The world. One at a time in a process.
+function core.open() end                       -- makes the real world; raises with a sentence
+function core.close() end                      -- ends it; everything in it must have been closed
+---@return integer now_ns
+function core.now() end
+--- One turn of the loop; callbacks run in it. Returns early when something happened.
+---@param until_ns integer|nil nil: no limit
+function core.turn(until_ns) end
+function core.wake() end
+---@param fn fun(message: string) what to do with an error raised in a callback (traceback included)
+function core.on_error(fn) end
+---@return core.timer
+function core.timer(at_ns, fn) end             -- fn() once; timer:cancel()
+
+--- Timeline.
+---@class core.timeline
+--- tl:note(text)                  an entry of kind note
+--- tl:who(name) -> integer        a participant
+--- tl:last() -> integer           number of the newest entry, 0 at first
+--- tl:find(after, who, direction, type, fields) -> packet, number | nil, number
+---     first packet entry after number `after`; direction "up"/"down"; type name or nil; fields: nil or a table of values that the decoded packet must
+---     have. Second result: the number to go on from next time.
+--- tl:lines(most [, first]) -> {string, ...}   the newest `most` lines, formatted, oldest first
+--- tl:entry(n) -> { number=, at_ns=, who=name, kind="up|down|open|end|fault|note", text=, bytes= }
+--- tl:dropped() -> integer        how many entries were dropped for space
+function core.timeline() end                   -- a new one, beginning now
+---@param tl core.timeline|nil where things made from now on put what happens to them
+function core.use_timeline(tl) end
+
+--- Packets. Tables as the scripting reference says.
+---@param packet table @{ type="PUBLISH", ... }; raises for an unknown field (near name) or what has no encoding
+---@param version integer|nil 4
+---@return string bytes
+function core.encode(packet, version) end
+--- -> packet, size | nil, "more" | nil, sentence, offset, clause
+function core.decode(bytes, offset, version) end
+function core.describe(bytes, version) end     -- one line
+---@param role "client"|"broker"
+function core.strict(bytes, role, version) end -- { {clause=, text=}, ... }
+function core.show(text, most) end             -- text made safe to print
+
+--- The API of the mission: createclient and constants; see the reference. Made in C whole.
+core.mqtt = {}
+--- What the scenario library needs of an mqtt client beyond it:
+function core.client_publish(client, topic, payload, qos, retain, fn) end -- -> packet_id|nil; raises as sendasync; `fn(code)`
+function core.client_raw(client, bytes) end      -- -> boolean
+function core.client_stats(client) end           -- { state=, inflight=, buffered=, ids_used=, unknown_acks= }
+function core.client_who(client) end             -- participant number on the timeline
+function core.client_name(client, name) end      -- names it on the timeline
+function core.client_scope(client) end           -- core.scope of its link, made at first use
+
+--- Fault scopes. The same for clients, peers and single peer connections.
+---@class core.scope
+--- scope:rule(text [, {where=fn(packet)->bool, rewrite=fn(packet)->packet|bytes|nil}]) -> core.rule; raises with the parser's sentence
+--- scope:act("rst"|"fin"|"vanish"|"stall"|"resume" [, "in"|"out"])   on all connections of the scope that are up, now
+---@class core.rule
+--- rule.seen, rule.fired integers; rule:off(); rule:release([n]) -> integer; rule:text(); rule:met() -> true | false, sentence
+
+--- Peers: listening brokers.
+---@param options { url=string|nil, name=string|nil, queued_max=, message_max=, inflight_max=, backlog=, accept_max=, on={...} }
+---@return core.peer
+--- peer:url(); peer:scope(); peer:stop([reset]); peer:start(); peer:pause(bool); peer:forget(); peer:close(); peer:count(); peer:stats()
+--- peer:handler(type, fn|nil)    fn(conn, packet) for packets of that type that come in: it answers instead of the broker; returning true lets the broker have it too
+--- peer:on_accept(fn(conn)); peer:on_end(fn(conn, why)); peer:on_trouble(fn(sentence))
+--- peer:conn([n]) -> core.conn | nil    nil: the newest
+--- conn:send(bytes) -> boolean; conn:number(); conn:who(); conn:client_id(); conn:act(verb [, direction]); conn:scope(); conn:is_open()
+function core.peer(options) end
+
+--- Raw clients: no session.
+--- raw:send(bytes) -> boolean; raw:take() -> bytes (all that came); raw:take(n); raw:peek() -> bytes; raw:close(); raw:who(); raw:scope()
+---@param handlers { opened=fn(), input=fn(), ended=fn(how, why) }  how: "fin" "reset" "refused" "timeout" "unreachable" "failed"
+function core.rawclient(url, timeout_ns, handlers) end
+
+--- Processes of the real world.
+--- process:pid(); process:signal(name) -> boolean ("KILL" "TERM" "STOP" "CONT" "HUP" "INT"); process:is_running(); process:close()
+---@param options { env={K=V}|nil, output=fn(which, text), exited=fn(status, signal|nil) }
+function core.spawn(argv, options) end
+---@return integer port free on 127.0.0.1 a moment ago
+function core.free_port() end
+function core.url_check(url) end               -- -> { scheme=, host=, port=, path= } | nil, sentence
+
+--- Workers: forked copies of the runner. In the child `body(channel)` runs and its return value is the exit status.
+--- channel:send(string) a message (any bytes); channel:on(fn(string|nil)) each message that comes, nil at the end; channel:close(); child only: channel:receive() -> string|nil, waits
+---@return core.worker @worker:send(s), worker:pid(), worker:signal(name), worker:is_running(), worker:close()
+---@param handlers { message=fn(string), output=fn(which, text), exited=fn(status, signal|nil) }
+function core.fork(body, handlers) end
+--- SIGINT and SIGTERM call fn(name) in turns instead of ending the process; nil restores the default.
+function core.on_signal(fn) end
+
+--- Running code that is not trusted to end.
+--- -> true, results... | false, message (with traceback). An error is raised in it once `deadline_ns` has passed without a return or yield ("never yields").
+function core.guarded(deadline_ns, fn, ...) end
+--- As coroutine.resume, with the same deadline.
+function core.guarded_resume(deadline_ns, co, ...) end
+---@param bytes integer more than this in Lua's heap raises "not enough memory" in whoever asks; 0: no limit
+function core.memory_limit(bytes) end
+function core.memory_used() end
+function core.descriptors_left() end
+
+--- Files and the terminal, as far as Lua's own io does not do it.
+function core.is_terminal(fd) end              -- boolean
+function core.directory(path) end              -- { {name=, is_directory=}, ... } sorted | nil, sentence
+function core.make_directory(path) end         -- with parents; true | nil, sentence
+function core.remove_tree(path) end            -- a directory that core.temporary_directory made
+function core.temporary_directory() end
+function core.realpath(path) end
+function core.executable() end                 -- path of this program
+function core.cores() end                      -- processors
+function core.wall_clock() end                 -- seconds since 1970, float: for reports only
+core.version = ""
+
+return core
