@@ -21,7 +21,8 @@ struct packet {
   uint8_t flags;   /* low nibble of the first byte, as received or as to be sent */
   uint8_t version; /* enum spec_version that the bytes follow */
 
-  /* PUBLISH: also in `flags`; packet_set_flags makes the flags from them. */
+  /* PUBLISH: also in `flags`, which is what goes out; packet_flags makes the flags from them. That there is a packet
+   * identifier goes by `qos`. */
   bool dup, retain;
   uint8_t qos;
 
@@ -31,13 +32,14 @@ struct packet {
   /* CONNECT */
   struct slice protocol_name, client_id, username, password;
   struct packet_will will;
-  uint8_t protocol_version, connect_flags; /* connect_flags as received; encode makes its own from what follows */
+  uint8_t protocol_version;
+  uint8_t connect_flags; /* as received; encode takes the reserved bit from it and makes the rest from the fields */
   bool clean, has_will, has_username, has_password;
   uint16_t keepalive_s;
 
   /* CONNACK, and in 5.0 the acknowledgements, DISCONNECT and AUTH */
   bool session_present;
-  uint8_t connack_flags; /* the whole byte, as received */
+  uint8_t connack_flags; /* the whole byte as received; encode takes bit 0 from session_present */
   uint8_t reason_code;
 
   /* SUBSCRIBE, UNSUBSCRIBE, SUBACK, UNSUBACK: the list as it is on the wire. Read it with packet_next_*. */

@@ -11,8 +11,8 @@
 
 #include "base/slice.h"
 
-#define SPEC_PACKET_ID_MAX 65535
-#define SPEC_STRING_MAX 65535
+#define SPEC_PACKET_ID_MAX        65535
+#define SPEC_STRING_MAX           65535
 #define SPEC_REMAINING_LENGTH_MAX 268435455 /* four bytes of seven bits, 3.1.1 section 2.2.3 */
 
 /* The protocol level as CONNECT carries it. */
@@ -42,13 +42,13 @@ enum spec_type {
 
 /* One row a packet type; `spec_packet(0)` and beyond AUTH give NULL. */
 struct spec_packet {
-  const char *name;     /* "PUBLISH" */
-  uint8_t flags;        /* the reserved low nibble of the first byte; PUBLISH: ignored, its flags carry data */
-  uint8_t senders;      /* SPEC_CLIENT | SPEC_BROKER, in 3.1.1 */
-  uint8_t senders_5;    /* the same in 5.0; 3.1.1 does not have AUTH (0) */
-  bool has_packet_id;   /* its variable header begins with one (PUBLISH: above QoS 0) */
-  uint8_t answers;      /* the type that this one acknowledges, or 0 */
-  const char *clause;   /* that the reserved flags have this value, 3.1.1 */
+  const char *name;   /* "PUBLISH" */
+  uint8_t flags;      /* the reserved low nibble of the first byte; PUBLISH: ignored, its flags carry data */
+  uint8_t senders;    /* SPEC_CLIENT | SPEC_BROKER, in 3.1.1 */
+  uint8_t senders_5;  /* the same in 5.0; 3.1.1 does not have AUTH (0) */
+  bool has_packet_id; /* its variable header begins with one (PUBLISH: above QoS 0) */
+  uint8_t answers;    /* the type that this one acknowledges, or 0 */
+  const char *clause; /* that the reserved flags have this value: "3.1.1:3.6.1-1"; AUTH: NULL */
 };
 
 const struct spec_packet *spec_packet(unsigned type);

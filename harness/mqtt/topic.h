@@ -6,10 +6,12 @@
 
 enum topic_fault {
   TOPIC_GOOD,
-  TOPIC_EMPTY,     /* [MQTT-4.7.3-1] */
-  TOPIC_TOO_LONG,  /* over 65,535 bytes, [MQTT-4.7.3-3] */
-  TOPIC_BAD_TEXT,  /* not UTF-8, a surrogate, or U+0000, [MQTT-4.7.3-2] and 1.5.3 */
-  TOPIC_WILDCARD,  /* a wildcard in a name [MQTT-3.3.2-2], or misplaced in a filter [MQTT-4.7.1-2], [MQTT-4.7.1-3] */
+  TOPIC_EMPTY,    /* [MQTT-4.7.3-1] */
+  TOPIC_TOO_LONG, /* over 65,535 bytes, [MQTT-4.7.3-3] */
+  TOPIC_BAD_TEXT, /* not UTF-8, a surrogate, or U+0000, [MQTT-4.7.3-2] and 1.5.3 */
+  TOPIC_WILDCARD, /* a wildcard in a name [MQTT-3.3.2-2] */
+  TOPIC_BAD_HASH, /* a # in a filter that is not the whole last level [MQTT-4.7.1-2] */
+  TOPIC_BAD_PLUS, /* a + in a filter that is not a whole level [MQTT-4.7.1-3] */
 };
 
 enum topic_fault topic_check_name(struct slice name);
