@@ -11,7 +11,8 @@
 #define DESCRIBE_LINE_MAX  256
 #define DESCRIBE_VALUE_MAX 1024
 
-/* Writes at most `size` bytes with the terminator; returns what `snprintf` would. A cut never halves a character. */
+/* Writes at most `size` bytes with the terminator. Returns how long the line is without it, as snprintf; of a line that
+ * was cut, which never halves a character, only that it is `size` or more. */
 int describe_packet(const struct packet *p, char *to, size_t size);
 
 /* Each field of the packet, in the order of the standard, with its name in snake_case ("packet_id", "will.topic",

@@ -20,15 +20,25 @@ enum topic_fault topic_check_name(struct slice name) {
   return topic_holds(name, '+') || topic_holds(name, '#') ? TOPIC_WILDCARD : TOPIC_GOOD;
 }
 
+bool topic_misplaces_hash(struct slice filter) {
+  struct slice level;
+  while (topic_next_level(&filter, &level))
+    if (topic_holds(level, '#') && (level.size > 1 || filter.data)) return true;
+  return false;
+}
+
+bool topic_misplaces_plus(struct slice filter) {
+  struct slice level;
+  while (topic_next_level(&filter, &level))
+    if (topic_holds(level, '+') && level.size > 1) return true;
+  return false;
+}
+
 enum topic_fault topic_check_filter(struct slice filter) {
   enum topic_fault fault = topic_check_text(filter);
   if (fault != TOPIC_GOOD) return fault;
-  struct slice level;
-  while (topic_next_level(&filter, &level)) {
-    if (topic_holds(level, '#') && (level.size > 1 || filter.data)) return TOPIC_BAD_HASH;
-    if (topic_holds(level, '+') && level.size > 1) return TOPIC_BAD_PLUS;
-  }
-  return TOPIC_GOOD;
+  if (topic_misplaces_hash(filter)) return TOPIC_BAD_HASH;
+  return topic_misplaces_plus(filter) ? TOPIC_BAD_PLUS : TOPIC_GOOD;
 }
 
 const char *topic_fault_text(enum topic_fault fault) {

@@ -16,6 +16,11 @@ enum topic_fault {
 
 enum topic_fault topic_check_name(struct slice name);
 enum topic_fault topic_check_filter(struct slice filter);
+
+/* Each alone, for any bytes: a # that is not the whole last level, a + that is not a whole level. */
+bool topic_misplaces_hash(struct slice filter);
+bool topic_misplaces_plus(struct slice filter);
+
 const char *topic_fault_text(enum topic_fault fault);
 
 /* Whether a (good) filter matches a (good) name, with the rule for names that begin with $ [MQTT-4.7.2-1]. */
