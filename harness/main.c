@@ -1,3 +1,56 @@
-int main(void) {
-  return 70;
+/* The program: a Lua state, the library in it, and the command line, which is written in Lua. */
+#include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bind/lcore.h"
+#include "bind/lguard.h"
+
+enum { MAIN_ENVIRONMENT = 5, MAIN_INTERNAL = 70 };
+
+static int main_traceback(lua_State *L) {
+  luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+  return 1;
+}
+
+/* require("mqrig.cli").main(argv) */
+static int main_run(lua_State *L) {
+  int argc = (int)lua_tointeger(L, 1);
+  char **argv = lua_touserdata(L, 2);
+  luaL_openlibs(L);
+  lcore_install(L, embed_modules);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mqrig.cli");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "main");
+  lua_createtable(L, argc, 1);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i);
+  }
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+int main(int argc, char **argv) {
+  int status = MAIN_INTERNAL;
+  lua_State *L = lguard_newstate();
+  if (!L) {
+    fputs("mqrig: out of memory\n", stderr);
+    return MAIN_INTERNAL;
+  }
+  lua_pushcfunction(L, main_traceback);
+  lua_pushcfunction(L, main_run);
+  lua_pushinteger(L, argc);
+  lua_pushlightuserdata(L, argv);
+  if (lua_pcall(L, 2, 1, 1) == LUA_OK) status = (int)lua_tointeger(L, -1);
+  else fprintf(stderr, "mqrig: internal error: %s\n", lua_tostring(L, -1));
+  lua_close(L);
+  if (fflush(stdout) != 0 || ferror(stdout)) {
+    fprintf(stderr, "mqrig: standard output cannot be written: %s\n", strerror(errno));
+    if (status == 0) status = MAIN_ENVIRONMENT;
+  }
+  return status;
 }

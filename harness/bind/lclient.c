@@ -1,0 +1,264 @@
+#include "bind/lclient.h"
+
+#include "mqtt/topic.h"
+
+/* A reference as the client carries it: the number in the user value, and whether one mode is wanted instead of a list.
+ */
+#define LCLIENT_SINGLE ((uint64_t)1 << 32)
+
+static const struct lclient *lclient_imp; /* the one that runs */
+
+struct lclient *lclient_check(lua_State *L, int index) {
+  struct lclient *c = luaL_checkudata(L, index, LCLIENT);
+  luaL_argcheck(L, c->client, index, "a client that still is");
+  return c;
+}
+
+bool lclient_other_imp(const struct lclient *c) {
+  return lclient_imp && lclient_imp != c;
+}
+
+uint64_t lclient_ref(lua_State *L, int client, int index, bool single) {
+  if (lua_isnoneornil(L, index)) return 0;
+  index = lua_absindex(L, index);
+  lua_getiuservalue(L, client, 1);
+  lua_pushvalue(L, index);
+  uint64_t ref = (uint64_t)luaL_ref(L, -2);
+  lua_pop(L, 1);
+  return single ? ref | LCLIENT_SINGLE : ref;
+}
+
+void lclient_unref(lua_State *L, int client, uint64_t user) {
+  if (!user) return;
+  lua_getiuservalue(L, client, 1);
+  luaL_unref(L, -1, (int)(user & 0xffffffffu));
+  lua_pop(L, 1);
+}
+
+/* Events. The user value of the client is on the top of the stack while one is handled. */
+
+static bool lclient_push_handler(lua_State *L, enum lclient_slot slot) {
+  if (lua_rawgeti(L, -1, slot) != LUA_TNIL) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Pushes the function kept for this operation, and forgets it. */
+static bool lclient_push_callback(lua_State *L, uint64_t user) {
+  int ref = (int)(user & 0xffffffffu);
+  if (!ref) return false;
+  lua_rawgeti(L, -1, ref);
+  luaL_unref(L, -2, ref);
+  return true;
+}
+
+static void lclient_call_code(struct lclient *c, int code) {
+  lua_pushinteger(c->world->L, code);
+  lworld_call(c->world, 1, 0);
+}
+
+static void lclient_connected(struct lclient *c, lua_State *L, const struct session_event *e) {
+  if (e->code != 0) lclient_set_running(c, false);
+  if (lclient_push_handler(L, LCLIENT_ON_CONNECT)) lclient_call_code(c, e->code);
+}
+
+static void lclient_lost(struct lclient *c, lua_State *L, const struct session_event *e) {
+  lclient_set_running(c, false);
+  if (lclient_push_handler(L, LCLIENT_ON_LOST)) lclient_call_code(c, e->code);
+}
+
+static void lclient_disconnected(struct lclient *c, lua_State *L, const struct session_event *e) {
+  (void)e;
+  lclient_set_running(c, false);
+  if (!lclient_push_handler(L, LCLIENT_ON_DISCONNECTED)) return;
+  lua_pushnil(L);
+  lua_rawseti(L, -3, LCLIENT_ON_DISCONNECTED);
+  lworld_call(c->world, 0, 0);
+}
+
+static void lclient_result(struct lclient *c, lua_State *L, const struct session_event *e) {
+  if (lclient_push_callback(L, e->user)) lclient_call_code(c, e->code);
+}
+
+static void lclient_subscribed(struct lclient *c, lua_State *L, const struct session_event *e) {
+  if (!lclient_push_callback(L, e->user)) return;
+  if (e->code != 0 || (e->user & LCLIENT_SINGLE)) {
+    lclient_call_code(c, e->code != 0 || e->codes.size == 0 ? e->code : e->codes.data[0]);
+    return;
+  }
+  lua_createtable(L, (int)e->codes.size, 0);
+  for (size_t i = 0; i < e->codes.size; i++) {
+    lua_pushinteger(L, e->codes.data[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lworld_call(c->world, 1, 0);
+}
+
+static void lclient_set_integer(lua_State *L, const char *name, lua_Integer value) {
+  lua_pushinteger(L, value);
+  lua_setfield(L, -2, name);
+}
+
+static void lclient_message(struct lclient *c, lua_State *L, const struct session_event *e) {
+  const struct packet *p = e->packet;
+  if (!lclient_push_handler(L, LCLIENT_ON_MESSAGE)) return;
+  lua_createtable(L, 0, 6);
+  lua_pushlstring(L, (const char *)p->topic.data, p->topic.size);
+  lua_setfield(L, -2, "topic");
+  lua_pushlstring(L, p->payload.size ? (const char *)p->payload.data : "", p->payload.size);
+  lua_setfield(L, -2, "message");
+  lclient_set_integer(L, "qos", p->qos);
+  lclient_set_integer(L, "retain", p->retain);
+  lclient_set_integer(L, "dup", p->dup);
+  if (p->qos) lclient_set_integer(L, "packet_id", p->packet_id);
+  lworld_call(c->world, 1, 0);
+}
+
+static void (*const lclient_events[])(struct lclient *, lua_State *, const struct session_event *) = {
+  [SESSION_EVENT_CONNECTED] = lclient_connected,       [SESSION_EVENT_LOST] = lclient_lost,
+  [SESSION_EVENT_DISCONNECTED] = lclient_disconnected, [SESSION_EVENT_RESULT] = lclient_result,
+  [SESSION_EVENT_SUBSCRIBED] = lclient_subscribed,     [SESSION_EVENT_UNSUBSCRIBED] = lclient_result,
+  [SESSION_EVENT_MESSAGE] = lclient_message,
+};
+
+void lclient_event(void *arg, const struct session_event *e) {
+  struct lclient *c = arg;
+  lua_State *L = c->world->L;
+  int top = lua_gettop(L);
+  if (lworld_push_anchored(L, c)) { /* on the stack it is held for as long as its handlers run */
+    lua_getiuservalue(L, -1, 1);
+    lclient_events[e->type](c, L, e);
+  }
+  lua_settop(L, top);
+}
+
+void lclient_set_running(struct lclient *c, bool running) {
+  if (!c->imp) return;
+  if (running) lclient_imp = c;
+  else if (lclient_imp == c) lclient_imp = NULL;
+}
+
+/* Publishing. */
+
+void lclient_check_message(lua_State *L, const struct lclient *c, int topic, int payload, lua_Integer qos) {
+  enum topic_fault fault = topic_check_name(lworld_slice(L, topic));
+  size_t size = lworld_slice(L, payload).size;
+  if (fault != TOPIC_GOOD) luaL_error(L, "topic: %s", topic_fault_text(fault));
+  if (qos < 0 || qos > 2) luaL_error(L, "qos is 0, 1 or 2, not %I", qos);
+  if (size > c->message_max) {
+    luaL_error(L, "a message of %I bytes is over the limit of %I (createclient's maxmessage)", (lua_Integer)size,
+               (lua_Integer)c->message_max);
+  }
+}
+
+uint16_t lclient_publish(lua_State *L, int client, int topic, int payload, uint8_t qos, bool retain, int callback) {
+  struct lclient *c = lclient_check(L, client);
+  uint16_t packet_id = 0;
+  struct session_publish p = {
+    .topic = lworld_slice(L, topic),
+    .payload = lworld_slice(L, payload),
+    .qos = qos,
+    .retain = retain,
+  };
+  if (client_state(c->client) != SESSION_CONNECTED) luaL_error(L, "the client is not connected");
+  p.user = lclient_ref(L, client, callback, false);
+  enum session_accept accepted = client_publish(c->client, &p, &packet_id);
+  if (accepted == SESSION_ACCEPTED) return packet_id;
+  lclient_unref(L, client, p.user);
+  luaL_error(L, accepted == SESSION_RATE_LIMITED ? "rate limited" : "the client is not connected");
+  return 0;
+}
+
+/* core.client_*: what the scenario library needs beyond the mqtt API. */
+
+static int lclient_core_publish(lua_State *L) {
+  lworld_enter(L);
+  struct lclient *c = lclient_check(L, 1);
+  lua_Integer qos = luaL_optinteger(L, 4, 0);
+  lua_settop(L, 6);
+  lclient_check_message(L, c, 2, 3, qos);
+  uint16_t id = lclient_publish(L, 1, 2, 3, (uint8_t)qos, lua_toboolean(L, 5), 6);
+  if (id) lua_pushinteger(L, id);
+  else lua_pushnil(L);
+  return 1;
+}
+
+static int lclient_core_raw(lua_State *L) {
+  lworld_enter(L);
+  lua_pushboolean(L, client_raw(lclient_check(L, 1)->client, lworld_slice(L, 2)));
+  return 1;
+}
+
+static int lclient_core_stats(lua_State *L) {
+  static const char *const states[] = {
+    [SESSION_IDLE] = "disconnected",
+    [SESSION_CONNECTING] = "connecting",
+    [SESSION_CONNECTED] = "connected",
+    [SESSION_DISCONNECTING] = "disconnecting",
+  };
+  struct lclient *c = lclient_check(L, 1);
+  struct session_stats s = client_stats(c->client);
+  lua_createtable(L, 0, 5);
+  lua_pushstring(L, states[client_state(c->client)]);
+  lua_setfield(L, -2, "state");
+  lclient_set_integer(L, "inflight", s.inflight);
+  lclient_set_integer(L, "buffered", s.buffered);
+  lclient_set_integer(L, "ids_used", s.ids_used);
+  lclient_set_integer(L, "unknown_acks", (lua_Integer)s.unknown_acks);
+  return 1;
+}
+
+static int lclient_core_who(lua_State *L) {
+  lua_pushinteger(L, client_who(lclient_check(L, 1)->client));
+  return 1;
+}
+
+static int lclient_core_name(lua_State *L) {
+  client_rename(lclient_check(L, 1)->client, luaL_checkstring(L, 2));
+  return 0;
+}
+
+/* The link as a fault scope: its only connection is the client's, while it has one. */
+
+static void lclient_each(void *owner, lscope_visit *visit, void *arg) {
+  struct lclient *c = owner;
+  struct chain *chain = client_chain(c->client);
+  if (!chain) return;
+  visit(arg, &(struct lscope_conn){ .chain = chain,
+                                    .who = client_who(c->client),
+                                    .out_is_up = true,
+                                    .joined = &c->joined,
+                                    .partial_out = client_partial_out(c->client),
+                                    .partial_in = client_partial_in(c->client) });
+}
+
+static void lclient_chain(void *arg, struct chain *chain) {
+  struct lclient *c = arg;
+  c->joined = false;
+  lscope_join(c->link, &(struct lscope_conn){
+                           .chain = chain, .who = client_who(c->client), .out_is_up = true, .joined = &c->joined });
+}
+
+static int lclient_core_scope(lua_State *L) {
+  lworld_enter(L);
+  struct lclient *c = lclient_check(L, 1);
+  if (!c->link) {
+    c->link = lscope_new(L, c, lclient_each);
+    client_on_chain(c->client, lclient_chain, c);
+  }
+  lscope_push(L, c->link, 1);
+  return 1;
+}
+
+void lclient_open(lua_State *L) {
+  static const luaL_Reg functions[] = {
+    { "client_publish", lclient_core_publish },
+    { "client_raw", lclient_core_raw },
+    { "client_stats", lclient_core_stats },
+    { "client_who", lclient_core_who },
+    { "client_name", lclient_core_name },
+    { "client_scope", lclient_core_scope },
+    { NULL, NULL },
+  };
+  luaL_setfuncs(L, functions, 0);
+}

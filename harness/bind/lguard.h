@@ -1,0 +1,16 @@
+/* lguard: running code that is not trusted to end, and the memory that Lua may have.
+ *
+ * A guarded call has a deadline. Nothing is counted while it runs: a timer of the process's own CPU time looks at the
+ * deadline ten times a second and, once it has passed, makes the running code raise.
+ */
+#ifndef MQRIG_LGUARD_H
+#define MQRIG_LGUARD_H
+
+#include <lua.h>
+
+/* A state whose heap is counted and can be limited (core.memory_limit). NULL: out of memory. */
+lua_State *lguard_newstate(void);
+
+void lguard_open(lua_State *L);
+
+#endif

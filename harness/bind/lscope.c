@@ -1,0 +1,350 @@
+#include "bind/lscope.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "bind/lpacket.h"
+#include "fault/inject.h"
+
+#define LSCOPE      "mqrig.core.scope"
+#define LSCOPE_RULE "mqrig.core.rule"
+#define LSCOPE_SEED 0x6d71726967 /* a place of its own in the space of seeds; core.seed replaces it */
+
+struct lscope {
+  struct lworld *world;
+  struct scope *scope;
+  void *owner; /* NULL once it is gone */
+  lscope_each *each;
+  int holders;
+};
+
+struct lscope_rule_box {
+  struct lscope *place;
+  struct scope_rule *rule;
+};
+
+static uint64_t lscope_seed = LSCOPE_SEED;
+
+struct scope *lscope_engine(const struct lscope *s) {
+  return s->scope;
+}
+
+static void lscope_fired(void *arg, const struct scope_firing *f) {
+  struct lscope *s = arg;
+  char text[RULE_TEXT_MAX];
+  rule_print(scope_rule_of(f->rule), text, sizeof text);
+  timeline_note(s->world->timeline, f->at_ns, (uint32_t)(uintptr_t)f->conn, TIMELINE_FAULT, "%s", text);
+}
+
+struct lscope *lscope_new(lua_State *L, void *owner, lscope_each *each) {
+  struct lscope *s = mem_zero(sizeof *s);
+  *s = (struct lscope){ .world = lworld_enter(L), .owner = owner, .each = each, .holders = 1 };
+  s->scope = scope_new(lscope_seed, lscope_fired, s);
+  return s;
+}
+
+static void lscope_drop(struct lscope *s) {
+  if (--s->holders > 0) return;
+  scope_free(s->scope);
+  free(s);
+}
+
+void lscope_detach(struct lscope *s) {
+  if (!s) return;
+  s->owner = NULL;
+  lscope_drop(s);
+}
+
+void lscope_push(lua_State *L, struct lscope *s, int anchor) {
+  anchor = lua_absindex(L, anchor);
+  struct lscope **box = lua_newuserdatauv(L, sizeof *box, 1);
+  *box = s;
+  s->holders++;
+  luaL_setmetatable(L, LSCOPE);
+  lua_pushvalue(L, anchor);
+  lua_setiuservalue(L, -2, 1);
+}
+
+static struct lscope *lscope_check(lua_State *L) {
+  return *(struct lscope **)luaL_checkudata(L, 1, LSCOPE);
+}
+
+static int lscope_gc(lua_State *L) {
+  struct lscope **box = luaL_checkudata(L, 1, LSCOPE);
+  if (*box) lscope_drop(*box);
+  *box = NULL;
+  return 0;
+}
+
+static void lscope_put_filter(void *arg, const struct lscope_conn *conn) {
+  struct lscope *s = arg;
+  if (*conn->joined) return;
+  *conn->joined = true;
+  void *who = (void *)(uintptr_t)conn->who;
+  chain_push_inner(conn->chain, inject_new(s->scope, who, conn->out_is_up, conn->partial_out, conn->partial_in));
+}
+
+void lscope_join(struct lscope *s, const struct lscope_conn *conn) {
+  if (!scope_is_empty(s->scope)) lscope_put_filter(s, conn);
+}
+
+/* What a script adds to a rule: functions, kept in the registry. */
+
+struct lscope_script {
+  struct lworld *world;
+  int where, rewrite; /* references, or LUA_NOREF */
+};
+
+static bool lscope_where(void *arg, const struct packet *p) {
+  struct lscope_script *s = arg;
+  lua_State *L = s->world->L;
+  luaL_checkstack(L, 8, "rule");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->where);
+  lpacket_push(L, p);
+  if (!lworld_call(s->world, 1, 1)) return false;
+  bool answer = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return answer;
+}
+
+/* Protected: lpacket_build raises for a table that is no packet. */
+static int lscope_build(lua_State *L) {
+  struct buffer *out = lua_touserdata(L, 2);
+  lpacket_build(L, 1, SPEC_3_1_1, out);
+  return 0;
+}
+
+static bool lscope_rewrite(void *arg, const struct packet *p, struct buffer *out) {
+  struct lscope_script *s = arg;
+  lua_State *L = s->world->L;
+  luaL_checkstack(L, 8, "rule");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->rewrite);
+  lpacket_push(L, p);
+  lua_pushvalue(L, -1);
+  lua_insert(L, -3); /* the packet stays below: a function may change it and return nothing */
+  bool good = lworld_call(s->world, 1, 1);
+  if (good && lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "raw");
+    lua_pushnil(L);
+    lua_setfield(L, -2, "flags");
+    lua_pushvalue(L, -1);
+  }
+  bool dropped = good && lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+  if (good && !dropped) {
+    lua_pushcfunction(L, lscope_build);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, out);
+    good = lworld_call(s->world, 2, 0);
+  } else if (good) {
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return good;
+}
+
+static void lscope_script_free(void *arg) {
+  struct lscope_script *s = arg;
+  luaL_unref(s->world->L, LUA_REGISTRYINDEX, s->where);
+  luaL_unref(s->world->L, LUA_REGISTRYINDEX, s->rewrite);
+  free(s);
+}
+
+static int lscope_function_ref(lua_State *L, int table, const char *name) {
+  if (lua_getfield(L, table, name) == LUA_TNIL) {
+    lua_pop(L, 1);
+    return LUA_NOREF;
+  }
+  luaL_checktype(L, -1, LUA_TFUNCTION);
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void lscope_add_script(lua_State *L, struct lscope *s, struct rule *rule) {
+  static const char *const names[] = { "where", "rewrite", NULL };
+  if (lua_isnoneornil(L, 3)) return;
+  lworld_check_keys(L, 3, "rule", names);
+  struct lscope_script *script = mem_zero(sizeof *script);
+  script->world = s->world;
+  script->where = lscope_function_ref(L, 3, "where");
+  script->rewrite = lscope_function_ref(L, 3, "rewrite");
+  rule_set_hooks(rule, &(struct rule_hooks){ .where = script->where != LUA_NOREF ? lscope_where : NULL,
+                                             .rewrite = script->rewrite != LUA_NOREF ? lscope_rewrite : NULL,
+                                             .free = lscope_script_free,
+                                             .arg = script });
+}
+
+static int lscope_rule(lua_State *L) {
+  struct err err;
+  struct lscope *s = lscope_check(L);
+  lworld_enter(L);
+  struct rule *rule = rule_parse(luaL_checkstring(L, 2), &err);
+  if (!rule) return luaL_error(L, "%s", err.text);
+  if (!lua_isnoneornil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
+  lua_settop(L, 3);
+  lscope_add_script(L, s, rule);
+  struct lscope_rule_box *box = lua_newuserdatauv(L, sizeof *box, 1);
+  *box = (struct lscope_rule_box){ 0 };
+  luaL_setmetatable(L, LSCOPE_RULE);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  box->rule = scope_add(s->scope, rule, &err);
+  if (!box->rule) return luaL_error(L, "%s", err.text);
+  box->place = s;
+  s->holders++;
+  if (s->owner) s->each(s->owner, lscope_put_filter, s);
+  return 1;
+}
+
+/* Actions now. */
+
+static void lscope_do_rst(lua_State *L, struct chain *c) {
+  (void)L;
+  chain_reset(c);
+}
+
+static void lscope_do_fin(lua_State *L, struct chain *c) {
+  (void)L;
+  chain_fin(c, CHAIN_OUT);
+}
+
+static void lscope_do_vanish(lua_State *L, struct chain *c) {
+  struct err err = { "" };
+  if (!chain_vanish(c, &err)) luaL_error(L, "vanish: %s", err.text);
+}
+
+static void lscope_do_stall(lua_State *L, struct chain *c) {
+  (void)L;
+  chain_stall(c, true);
+}
+
+static void lscope_do_resume(lua_State *L, struct chain *c) {
+  (void)L;
+  chain_stall(c, false);
+}
+
+static void lscope_do_close(lua_State *L, struct chain *c) {
+  (void)L;
+  chain_end(c, CHAIN_CLOSE);
+}
+
+void lscope_act(lua_State *L, int index, struct chain *chain) {
+  static const char *const names[] = { "rst", "fin", "vanish", "stall", "resume", "close", NULL };
+  static void (*const actions[])(lua_State *, struct chain *) = {
+    lscope_do_rst, lscope_do_fin, lscope_do_vanish, lscope_do_stall, lscope_do_resume, lscope_do_close,
+  };
+  actions[luaL_checkoption(L, index, NULL, names)](L, chain);
+}
+
+static void lscope_act_on(void *arg, const struct lscope_conn *conn) {
+  lscope_act(arg, 2, conn->chain);
+}
+
+static void lscope_count(void *arg, const struct lscope_conn *conn) {
+  (void)conn;
+  ++*(int *)arg;
+}
+
+/* Returns on how many connections. */
+static int lscope_act_all(lua_State *L) {
+  int count = 0;
+  struct lscope *s = lscope_check(L);
+  lworld_enter(L);
+  if (s->owner) s->each(s->owner, lscope_count, &count);
+  if (s->owner) s->each(s->owner, lscope_act_on, L);
+  lua_pushinteger(L, count);
+  return 1;
+}
+
+/* Rule handles. */
+
+static struct lscope_rule_box *lscope_check_rule(lua_State *L) {
+  struct lscope_rule_box *box = luaL_checkudata(L, 1, LSCOPE_RULE);
+  luaL_argcheck(L, box->rule, 1, "a rule that was installed");
+  return box;
+}
+
+static int lscope_rule_gc(lua_State *L) {
+  struct lscope_rule_box *box = luaL_checkudata(L, 1, LSCOPE_RULE);
+  if (box->place) lscope_drop(box->place);
+  *box = (struct lscope_rule_box){ 0 };
+  return 0;
+}
+
+static int lscope_rule_off(lua_State *L) {
+  lworld_enter(L);
+  scope_remove(lscope_check_rule(L)->rule);
+  return 0;
+}
+
+static int lscope_rule_release(lua_State *L) {
+  lworld_enter(L);
+  lua_Integer n = luaL_optinteger(L, 2, 0);
+  luaL_argcheck(L, n >= 0 && (n > 0 || lua_isnoneornil(L, 2)), 2, "at least one packet");
+  lua_pushinteger(L, (lua_Integer)scope_release(lscope_check_rule(L)->rule, (size_t)n));
+  return 1;
+}
+
+static int lscope_rule_text(lua_State *L) {
+  char text[RULE_TEXT_MAX];
+  rule_print(scope_rule_of(lscope_check_rule(L)->rule), text, sizeof text);
+  lua_pushstring(L, text);
+  return 1;
+}
+
+static int lscope_rule_met(lua_State *L) {
+  struct err why = { "" };
+  bool met = scope_met(lscope_check_rule(L)->rule, &why);
+  lua_pushboolean(L, met);
+  if (met) return 1;
+  lua_pushstring(L, why.text);
+  return 2;
+}
+
+static int lscope_rule_index(lua_State *L) {
+  const char *key = luaL_checkstring(L, 2);
+  struct lscope_rule_box *box = lscope_check_rule(L);
+  if (strcmp(key, "seen") == 0) lua_pushinteger(L, (lua_Integer)scope_seen(box->rule));
+  else if (strcmp(key, "fired") == 0) lua_pushinteger(L, (lua_Integer)scope_fired(box->rule));
+  else lua_getfield(L, lua_upvalueindex(1), key);
+  return 1;
+}
+
+/* core.rule_check(text) -> canonical text | nil, sentence */
+static int lscope_rule_check(lua_State *L) {
+  struct err err;
+  char text[RULE_TEXT_MAX];
+  struct rule *rule = rule_parse(luaL_checkstring(L, 1), &err);
+  if (!rule) {
+    lua_pushnil(L);
+    lua_pushstring(L, err.text);
+    return 2;
+  }
+  rule_print(rule, text, sizeof text);
+  rule_free(rule);
+  lua_pushstring(L, text);
+  return 1;
+}
+
+/* core.seed(n): what the draws of scopes made from now on begin with. */
+static int lscope_set_seed(lua_State *L) {
+  lscope_seed = (uint64_t)luaL_checkinteger(L, 1);
+  return 0;
+}
+
+void lscope_open(lua_State *L) {
+  static const luaL_Reg methods[] = { { "rule", lscope_rule }, { "act", lscope_act_all }, { NULL, NULL } };
+  static const luaL_Reg rule_methods[] = {
+    { "off", lscope_rule_off },
+    { "release", lscope_rule_release },
+    { "text", lscope_rule_text },
+    { "met", lscope_rule_met },
+    { NULL, NULL },
+  };
+  static const luaL_Reg functions[] = { { "rule_check", lscope_rule_check },
+                                        { "seed", lscope_set_seed },
+                                        { NULL, NULL } };
+  lworld_class(L, LSCOPE, methods, NULL, lscope_gc);
+  lworld_class(L, LSCOPE_RULE, rule_methods, lscope_rule_index, lscope_rule_gc);
+  luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,45 @@
+/* lscope: core.scope and core.rule: the rules of one place, and actions on its connections now.
+ *
+ * A `struct lscope` is counted: its owner (a client, a peer, a connection) holds it once, and so does each userdata.
+ * The engine's scope lives until the last of them lets go, which is after the owner's connections, and the filters in
+ * them, have gone.
+ */
+#ifndef MQRIG_LSCOPE_H
+#define MQRIG_LSCOPE_H
+
+#include "bind/lworld.h"
+#include "net/chain.h"
+
+/* A connection of the place, for the call. */
+struct lscope_conn {
+  struct chain *chain;
+  uint32_t who;
+  bool out_is_up;
+  bool *joined; /* whether the scope's filter is in this chain; kept by the owner, false for a new chain */
+  struct slice partial_out, partial_in;
+};
+
+typedef void lscope_visit(void *arg, const struct lscope_conn *conn);
+typedef void lscope_each(void *owner, lscope_visit *visit, void *arg);
+
+struct lscope;
+
+/* Held by the owner. `each` visits its connections that are up. */
+struct lscope *lscope_new(lua_State *L, void *owner, lscope_each *each);
+void lscope_detach(struct lscope *s); /* the owner goes, and lets go; NULL is fine */
+
+/* Pushes the userdata; `anchor` is what it keeps alive. */
+void lscope_push(lua_State *L, struct lscope *s, int anchor);
+
+/* A new connection came up: the filter goes in if there are rules. */
+void lscope_join(struct lscope *s, const struct lscope_conn *conn);
+
+/* An action on one chain, by name at `index` ("rst", "fin", "vanish", "stall", "resume", "close"); raises for another
+ * name, or where it cannot be done. */
+void lscope_act(lua_State *L, int index, struct chain *chain);
+
+struct scope *lscope_engine(const struct lscope *s);
+
+void lscope_open(lua_State *L);
+
+#endif
