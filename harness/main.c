@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bind/lcore.h"
@@ -15,11 +16,18 @@ static int main_traceback(lua_State *L) {
   return 1;
 }
 
+/* MQRIG_GC=aggressive: a collector that never rests, so that what is not anchored shows at once. */
+static void main_set_collector(lua_State *L) {
+  const char *wish = getenv("MQRIG_GC");
+  if (wish && strcmp(wish, "aggressive") == 0) lua_gc(L, LUA_GCINC, 1, 1000, 1);
+}
+
 /* require("mqrig.cli").main(argv) */
 static int main_run(lua_State *L) {
   int argc = (int)lua_tointeger(L, 1);
   char **argv = lua_touserdata(L, 2);
   luaL_openlibs(L);
+  main_set_collector(L);
   lcore_install(L, embed_modules);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "mqrig.cli");
