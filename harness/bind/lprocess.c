@@ -152,6 +152,15 @@ static int lprocess_spawn(lua_State *L) {
   return 1;
 }
 
+/* Signals of this process: a handler writes the number into a pipe that the world watches. */
+
+static struct {
+  int pipe[2];
+  struct lworld *world;
+  struct evnet_watch *watch;
+  int function;
+} lprocess_own = { { -1, -1 }, NULL, NULL, LUA_NOREF };
+
 /* Workers */
 
 struct lprocess_body {
@@ -229,15 +238,6 @@ static int lprocess_send(lua_State *L) {
   lua_pushboolean(L, p->channel && lchannel_send(p->channel, lworld_slice(L, 2)));
   return 1;
 }
-
-/* Signals of this process: a handler writes the number into a pipe that the world watches. */
-
-static struct {
-  int pipe[2];
-  struct lworld *world;
-  struct evnet_watch *watch;
-  int function;
-} lprocess_own = { { -1, -1 }, NULL, NULL, LUA_NOREF };
 
 static void lprocess_caught(int number) {
   int saved = errno;
