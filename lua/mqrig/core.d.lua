@@ -117,3 +117,8 @@ function core.wall_clock() end                 -- seconds since 1970, float: for
 core.version = ""
 
 return core
+
+-- Added
+--- peer options: scripted=boolean (default true). false: packets are not shown to handlers, which costs less.
+--- A fault rule's text, checked without a place to put it: its canonical form, or nil and the parser's sentence.
+function core.rule_check(text) end

@@ -1,0 +1,147 @@
+-- cli: the command line. `main` takes the arguments and returns the exit status; each verb is a module of its own in
+-- verb/, with `summary`, `configure(parser)` and `run(arguments, cli)`, which returns a status, or nil and a sentence
+-- about wrong usage.
+
+local argparse = require "argparse"
+local core = require "mqrig.core"
+local near = require "mqrig.near"
+
+local M = {}
+
+M.USAGE, M.INTERNAL = 2, 70
+
+M.verbs = { "run", "list", "decode", "new", "completion", "help" }
+
+--- Verbs of the contract that this build does not have yet.
+M.later = {
+  explore = "it needs the simulator",
+  replay = "it needs the simulator",
+  proxy = "the stand-alone proxy",
+}
+
+function M.not_there(verb)
+  return ('"%s" is not in this build yet: %s comes later'):format(verb, (M.later[verb]:gsub("^it needs ", "")))
+end
+
+-- What --help and --version are to print: they leave the parser by an error, whatever else is on the command line.
+local function answer(cli, make)
+  return function()
+    cli.answer = make()
+    error "answered"
+  end
+end
+
+local function add_help(cli, parser)
+  parser:add_help(false)
+  parser:flag("-h --help", "show this help"):action(answer(cli, function()
+    return parser:get_help()
+  end))
+end
+
+local function build()
+  local parser = argparse("mqrig",
+    "Runs MQTT scenario files: clients, brokers, faults, and the exact result of each operation.")
+  parser:help_max_width(100):help_description_margin(34):usage_max_width(100)
+  parser:epilog "`mqrig help VERB` tells more about a verb. See also man mqrig."
+  local cli = { parser = parser, parsers = {}, modules = {}, later = M.later, not_there = M.not_there }
+  add_help(cli, parser)
+  parser:flag("--version", "show the version"):action(answer(cli, function()
+    return "mqrig " .. core.version
+  end))
+  parser:require_command(false)
+  parser:command_target "command"
+  for _, name in ipairs(M.verbs) do
+    local verb = require("mqrig.verb." .. name)
+    local command = parser:command(name):summary(verb.summary)
+    command:help_max_width(100):help_description_margin(34):usage_max_width(100)
+    add_help(cli, command)
+    verb.configure(command)
+    cli.parsers[name], cli.modules[name] = command, verb
+  end
+  return cli
+end
+
+-- "--jobs" and "-j" of a parser and those above it.
+local function option_names(parsers)
+  local names = {}
+  for _, parser in ipairs(parsers) do
+    for _, option in ipairs(parser._options) do
+      table.move(option._aliases, 1, #option._aliases, #names + 1, names)
+    end
+  end
+  return names
+end
+
+-- The parser's own sentence, with our near name for an unknown option.
+local function improve(cli, message, verb)
+  local option = message:match "^unknown option '([^']*)'"
+  if not option then
+    return (message:gsub("\nDid you mean.*$", ""))
+  end
+  local names = option_names { cli.parser, cli.parsers[verb] }
+  local hint = option:sub(1, 2) == "--" and near.find(option:sub(3), (function()
+    local long = {}
+    for _, name in ipairs(names) do
+      long[#long + 1] = name:match "^%-%-(.+)$"
+    end
+    return long
+  end)())
+  return ('unknown option "%s"%s'):format(option, hint and (', did you mean "--%s"?'):format(hint) or "")
+end
+
+local function usage(message, verb)
+  io.stderr:write(("mqrig: %s\nTry: mqrig help%s\n"):format(message, verb and " " .. verb or ""))
+  return M.USAGE
+end
+
+-- The first argument that is no option, which is the verb, unless none is wanted.
+local function unknown_verb(cli, word)
+  if M.later[word] then
+    return M.not_there(word)
+  end
+  local names = near.keys(cli.parsers)
+  local hint = near.suggest(word, names)
+  local is_path = not hint and (word:find "[/.]" or word:find ":%d+$")
+  return ('unknown verb "%s", %s'):format(word, hint or (is_path and ("did you mean: mqrig run %s"):format(word))
+    or "verbs: " .. table.concat(M.verbs, ", "))
+end
+
+local function parse(cli, words)
+  local called, ok, result = pcall(cli.parser.pparse, cli.parser, words)
+  if called then
+    return ok and result or nil, result
+  elseif cli.answer then
+    io.write(cli.answer, "\n")
+    return false
+  end
+  error(ok, 0)
+end
+
+--- The exit status for these arguments (argv[1] is the first after the program's name).
+function M.main(argv)
+  local words = table.move(argv, 1, #argv, 1, {})
+  local cli = build()
+  if #words == 0 then
+    io.stderr:write(cli.parser:get_help(), "\n")
+    return M.USAGE
+  end
+  local verb = words[1]
+  if verb:sub(1, 1) ~= "-" and not cli.parsers[verb] then
+    return usage(unknown_verb(cli, verb))
+  end
+  local arguments, problem = parse(cli, words)
+  if arguments == false then
+    return 0
+  elseif not arguments then
+    return usage(improve(cli, problem, cli.parsers[verb] and verb), cli.parsers[verb] and verb)
+  elseif not arguments.command then
+    return usage "a verb is missing"
+  end
+  local status, sentence = cli.modules[arguments.command].run(arguments, cli)
+  if not status then
+    return usage(sentence, arguments.command)
+  end
+  return status
+end
+
+return M

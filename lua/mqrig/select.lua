@@ -1,0 +1,173 @@
+-- select: which of the loaded scenarios run, and in which order.
+
+local near = require "mqrig.near"
+local text = require "mqrig.text"
+
+local M = {}
+
+--- How a scenario is called in reports and filters.
+function M.full_name(scenario)
+  return scenario.file .. ": " .. scenario.name
+end
+
+local function encloses(scenario, line)
+  return (scenario.line <= line and line <= scenario.last_line)
+    or (scenario.body_line and scenario.body_line <= line and line <= scenario.body_last_line)
+end
+
+-- Those of one file that enclose the line, else those that follow it next.
+local function at_line(scenarios, line)
+  local found, next_line = {}, math.huge
+  for _, scenario in ipairs(scenarios) do
+    if encloses(scenario, line) then
+      found[scenario] = true
+    elseif scenario.line > line then
+      next_line = math.min(next_line, scenario.line)
+    end
+  end
+  if next(found) == nil then
+    for _, scenario in ipairs(scenarios) do
+      found[scenario] = scenario.line == next_line or nil
+    end
+  end
+  return found
+end
+
+-- Scenarios of the files that were asked for by line, as a set; other files are all in.
+local function by_line(scenarios, entries)
+  local of_file, wanted = {}, {}
+  for _, scenario in ipairs(scenarios) do
+    of_file[scenario.file] = of_file[scenario.file] or {}
+    table.insert(of_file[scenario.file], scenario)
+  end
+  for _, entry in ipairs(entries) do
+    local list = of_file[entry.file] or {}
+    for _, line in ipairs(entry.lines or {}) do
+      for scenario in pairs(at_line(list, line)) do
+        wanted[scenario] = true
+      end
+    end
+    if not entry.lines then
+      for _, scenario in ipairs(list) do
+        wanted[scenario] = true
+      end
+    end
+  end
+  return wanted
+end
+
+local function has(list, item)
+  for _, one in ipairs(list) do
+    if one == item then
+      return true
+    end
+  end
+  return false
+end
+
+local function contains_any(name, texts)
+  for _, piece in ipairs(texts) do
+    if name:lower():find(piece:lower(), 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+-- "A,!B": every one without "!" is needed, none with it may be there.
+local function tags_fit(scenario, tags)
+  for _, tag in ipairs(tags) do
+    local unwanted = tag:match "^!(.+)$"
+    if has(scenario.tags, unwanted or tag) == (unwanted ~= nil) then
+      return false
+    end
+  end
+  return true
+end
+
+-- The identifier as a whole, or a beginning of it that ends before a separator: "3.3.1" fits "MQTT-3.3.1-2". The
+-- version or "MQTT-" in front may be left out.
+local function clause_fits(clause, wanted)
+  for _, candidate in ipairs { clause, clause:match "^MQTT%-(.+)$", clause:match "^[%d.]+:(.+)$" } do
+    local rest = candidate:sub(1, #wanted) == wanted and candidate:sub(#wanted + 1)
+    if rest and (rest == "" or rest:find "^[-.]") then
+      return true
+    end
+  end
+  return false
+end
+
+local function clauses_fit(scenario, wanted)
+  for _, one in ipairs(wanted) do
+    for _, clause in ipairs(scenario.clause) do
+      if clause_fits(clause, one) then
+        return true
+      end
+    end
+  end
+  return #wanted == 0
+end
+
+local function fits(scenario, settings, last_failed)
+  local name = M.full_name(scenario)
+  return (#settings.filter == 0 or contains_any(name, settings.filter))
+    and not contains_any(name, settings.exclude)
+    and tags_fit(scenario, settings.tag)
+    and clauses_fit(scenario, settings.clause)
+    and (not last_failed or last_failed[name])
+end
+
+local function shuffle(list, seed)
+  for i = #list, 2, -1 do
+    local j = (text.hash("shuffle " .. i, seed) >> 1) % i + 1
+    list[i], list[j] = list[j], list[i]
+  end
+end
+
+--- The scenarios to run. `entries` as of paths.expand; `last_failed`: a set of full names, or nil.
+function M.select(scenarios, entries, settings, last_failed)
+  local wanted, list = by_line(scenarios, entries), {}
+  for _, scenario in ipairs(scenarios) do
+    if wanted[scenario] and fits(scenario, settings, last_failed) then
+      list[#list + 1] = scenario
+    end
+  end
+  local shard, mine = settings.shard, {}
+  for i, scenario in ipairs(list) do
+    if not shard or (i - 1) % shard.of == shard.index - 1 then
+      mine[#mine + 1] = scenario
+    end
+  end
+  if settings.shuffle then
+    shuffle(mine, settings.seed)
+  end
+  return mine
+end
+
+local function all_of(scenarios, key)
+  local set = {}
+  for _, scenario in ipairs(scenarios) do
+    for _, value in ipairs(scenario[key]) do
+      set[value] = true
+    end
+  end
+  return near.keys(set)
+end
+
+--- Why nothing was selected: a sentence.
+function M.explain_nothing(scenarios, entries, settings)
+  if #scenarios == 0 then
+    return #entries == 0 and "there is no scenario file (*.lua) here" or "the files hold no scenario"
+  end
+  for _, tag in ipairs(settings.tag) do
+    local name = tag:gsub("^!", "")
+    local tags = all_of(scenarios, "tags")
+    if not has(tags, name) then
+      return ('no scenario has the tag "%s", %s'):format(name, near.suggest(name, tags)
+        or (#tags > 0 and "there are: " .. table.concat(tags, ", ") or "none has any tag"))
+    end
+  end
+  return ("none of %d scenarios fits what was asked for"):format(#scenarios)
+end
+
+return M

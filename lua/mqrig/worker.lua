@@ -1,0 +1,160 @@
+-- worker: the child's side of a run. It has all loaded scenarios by inheritance, is told which to run, one at a time,
+-- and answers with the result. Messages are JSON: { scenario=, seed=, run_seed=, round= } comes, a result goes; "stop"
+-- comes as it is.
+
+local core = require "mqrig.core"
+local capture = require "mqrig.capture"
+local dkjson = require "dkjson"
+
+local M = {}
+
+M.TEXT_MAX = 16384 -- of one text in a result
+M.LOGS_MAX = 1000 -- lines of a scenario's log
+
+local DEPTH_MAX = 8
+
+-- What may travel: text cut to a length, numbers that JSON has, no functions.
+local function portable(value, depth)
+  local kind = type(value)
+  if kind == "string" then
+    return #value > M.TEXT_MAX and value:sub(1, M.TEXT_MAX) .. "..." or value
+  elseif kind == "table" and depth < DEPTH_MAX then
+    local copy = {}
+    for key, item in pairs(value) do
+      copy[key] = portable(item, depth + 1)
+    end
+    return copy
+  elseif kind == "number" then
+    return value == value and math.abs(value) ~= math.huge and value or tostring(value)
+  elseif kind == "boolean" then
+    return value
+  end
+  return tostring(value)
+end
+
+-- The scenario's defaults, changed by -p; a text becomes what its default is.
+local function merge_params(scenario, given)
+  local params = {}
+  for key, value in pairs(scenario.params) do
+    params[key] = value
+  end
+  for _, pair in ipairs(given) do
+    local key, value = pair[1], pair[2]
+    local default = scenario.params[key]
+    if type(default) == "number" then
+      value = math.tointeger(tonumber(value)) or tonumber(value)
+      if not value then
+        return nil, ("--param %s: this scenario's %s is a number, not %q"):format(key, key, pair[2])
+      end
+    elseif type(default) == "boolean" then
+      value = value == "true" or value == "1" or value == "yes"
+    end
+    params[key] = value
+  end
+  return params
+end
+
+local function options_of(scenario, job, settings, hooks)
+  local params, sentence = merge_params(scenario, settings.param)
+  if not params then
+    return nil, sentence
+  end
+  return {
+    seed = job.seed, run_seed = job.run_seed, broker = settings.broker, net = settings.net, version = settings.mqtt,
+    params = params, faults = settings.fault, memory = settings.memory, capture = settings.capture, out = settings.out,
+    timeout_s = scenario.timeout_s or settings.timeout, verbose = settings.verbose, stop = hooks.stop, log = hooks.log,
+  }
+end
+
+local function failed(message, more)
+  local result = { verdict = "failed", duration_ns = 0, failure = { message = message }, logs = {} }
+  for key, value in pairs(more or {}) do
+    result[key] = value
+  end
+  return result
+end
+
+local function keep_timeline(scenario, job, settings, result)
+  local lines = result.timeline
+  result.timeline = nil
+  if not lines or not capture.is_wanted(settings, result.verdict) then
+    return
+  end
+  local file = capture.path(scenario, settings, job.round)
+  local path, sentence = capture.write(file, scenario, result, lines, job.run_seed)
+  if not path then
+    result.trouble = sentence
+    return
+  end
+  local holder = result.failure or result
+  holder.files = holder.files or {}
+  table.insert(holder.files, path)
+end
+
+local function keep_logs(result, logs)
+  local all = result.logs or {}
+  table.move(logs, 1, #logs, #all + 1, all)
+  if #all > M.LOGS_MAX then
+    local cut = #all - M.LOGS_MAX
+    all = table.move(all, cut + 1, #all, 1, {})
+    table.insert(all, 1, ("(%d lines before these)"):format(cut))
+  end
+  result.logs = all
+end
+
+local function run(scenario, job, settings, stop)
+  local logs = {}
+  local options, sentence = options_of(scenario, job, settings, {
+    stop = stop,
+    log = function(line)
+      logs[#logs + 1] = tostring(line)
+    end,
+  })
+  if not options then
+    return failed(sentence)
+  end
+  local began_ns = core.now()
+  local ok, result = xpcall(require("mqrig.scenario").run, debug.traceback, scenario, options)
+  if not ok then
+    result = failed("mqrig itself failed: " .. tostring(result), { internal = true })
+  end
+  result.duration_ns = result.duration_ns or core.now() - began_ns
+  keep_logs(result, logs)
+  keep_timeline(scenario, job, settings, result)
+  return result
+end
+
+--- What the child does. `scenarios` as loaded by the parent.
+function M.body(channel, scenarios, settings)
+  local job, stopped
+  core.open()
+  channel:on(function(message)
+    if message == nil then
+      stopped = stopped or "mqrig has ended"
+    elseif message:sub(1, 4) == "stop" then
+      stopped = stopped or message:sub(6)
+    else
+      job = dkjson.decode(message)
+    end
+  end)
+  while not stopped do
+    if job then
+      local now = job
+      job = nil
+      local result = run(scenarios[now.scenario], now, settings, function()
+        return stopped
+      end)
+      io.stdout:flush()
+      io.stderr:flush()
+      channel:send(dkjson.encode(portable(result, 0)))
+      collectgarbage()
+    else
+      core.turn()
+    end
+  end
+  channel:close()
+  core.close()
+  return 0
+end
+
+return M
