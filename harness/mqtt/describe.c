@@ -39,7 +39,9 @@ static void describe_ascii(struct describe_out *o, const char *text) {
   for (; *text; text++) describe_unit(o, text, 1);
 }
 
-static void __attribute__((format(printf, 2, 3))) describe_print(struct describe_out *o, const char *format, ...) {
+static void describe_print(struct describe_out *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void describe_print(struct describe_out *o, const char *format, ...) {
   char text[64];
   va_list args;
   va_start(args, format);
@@ -314,8 +316,9 @@ static void describe_field_codes(struct describe_lines *l, const struct packet *
   }
 }
 
-static void (*const describe_kinds[LAYOUT_KINDS])(struct describe_lines *, const struct packet *,
-                                                  const struct layout_field *) = {
+typedef void describe_kind(struct describe_lines *l, const struct packet *p, const struct layout_field *f);
+
+static describe_kind *const describe_kinds[LAYOUT_KINDS] = {
   [LAYOUT_BYTE] = describe_field_byte,
   [LAYOUT_INT16] = describe_field_int16,
   [LAYOUT_STRING] = describe_field_string,
