@@ -1,7 +1,7 @@
 /* timeline: what happened, in order, for reports and for scenarios that look back.
  *
- * Packets as they were on the wire, connections opening and ending, faults, notes. One timeline a scenario. Bounded: beyond
- * TIMELINE_BYTES_MAX the oldest entries go, and are counted. Entries are numbered from 1, without gaps.
+ * Packets as they were on the wire, connections opening and ending, faults, notes. One timeline a scenario. Bounded:
+ * beyond TIMELINE_BYTES_MAX the oldest entries go, and are counted. Entries are numbered from 1, without gaps.
  */
 #ifndef MQRIG_TIMELINE_H
 #define MQRIG_TIMELINE_H
@@ -9,21 +9,22 @@
 #include "mqtt/packet.h"
 
 #define TIMELINE_BYTES_MAX (16u << 20)
-#define TIMELINE_NAME_MAX 48
+#define TIMELINE_NAME_MAX  48
+#define TIMELINE_ENTRY_MAX (1u << 20) /* bytes kept of one entry: the first */
 
 enum timeline_kind {
-  TIMELINE_UP,     /* a packet from client to broker */
-  TIMELINE_DOWN,   /* a packet from broker to client */
-  TIMELINE_OPEN,   /* text: addresses */
-  TIMELINE_END,    /* text: how it ended */
-  TIMELINE_FAULT,  /* text: the rule's; stands before the packet that it hit is passed on */
-  TIMELINE_NOTE,   /* text */
+  TIMELINE_UP,    /* a packet from client to broker */
+  TIMELINE_DOWN,  /* a packet from broker to client */
+  TIMELINE_OPEN,  /* text: addresses */
+  TIMELINE_END,   /* text: how it ended */
+  TIMELINE_FAULT, /* text: the rule's; stands before the packet that it hit is passed on */
+  TIMELINE_NOTE,  /* text */
 };
 
 struct timeline_entry {
   uint64_t number;
-  int64_t at_ns;      /* since the timeline began */
-  uint32_t who;       /* timeline_who; 0: the scenario itself */
+  int64_t at_ns; /* since the timeline began */
+  uint32_t who;  /* timeline_who; 0: the scenario itself */
   enum timeline_kind kind;
   struct slice bytes; /* the raw packet, or the text; borrowed until the next call that adds */
 };
@@ -33,9 +34,11 @@ struct timeline;
 struct timeline *timeline_new(int64_t begin_ns);
 void timeline_free(struct timeline *t);
 
-/* A participant (a client, a peer's connection): returns its number, from 1. The name is copied, cut to TIMELINE_NAME_MAX. */
+/* A participant (a client, a peer's connection): returns its number, from 1. The name is copied, cut to
+ * TIMELINE_NAME_MAX. */
 uint32_t timeline_who(struct timeline *t, const char *name);
-const char *timeline_name(const struct timeline *t, uint32_t who);
+void timeline_rename(struct timeline *t, uint32_t who, const char *name);
+const char *timeline_name(const struct timeline *t, uint32_t who); /* "" for 0 */
 
 void timeline_add(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, struct slice bytes);
 void timeline_note(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, const char *format, ...)
@@ -45,8 +48,9 @@ uint64_t timeline_first(const struct timeline *t); /* number of the oldest entry
 uint64_t timeline_last(const struct timeline *t);
 bool timeline_get(const struct timeline *t, uint64_t number, struct timeline_entry *out);
 
-/* The first entry after `after` that is a packet of that participant (0: any), kind and type (0: any); false if there is none. O(1) an entry passed
- * over: go on from the number of the last entry looked at, which `*out` or timeline_last gives. */
+/* The first entry after `after` that is a packet of that participant (0: any), kind and type (0: any); false if there
+ * is none. O(1) an entry passed over: go on from the number of the last entry looked at, which `*out` or timeline_last
+ * gives. */
 bool timeline_find(const struct timeline *t, uint64_t after, uint32_t who, enum timeline_kind kind, unsigned type,
                    struct timeline_entry *out);
 

@@ -1,0 +1,90 @@
+#include "host/tap.h"
+
+#include <stdio.h>
+
+#include "mqtt/frame.h"
+
+#define TAP_HEX_MAX 5 /* bytes shown of what is no packet: its header, however the bytes were cut */
+
+static void tap_side_init(struct tap_side *s) {
+  *s = (struct tap_side){ 0 };
+  buffer_init(&s->partial, TAP_PACKET_MAX);
+}
+
+void tap_init(struct tap *t, struct timeline *timeline, uint32_t who) {
+  *t = (struct tap){ .timeline = timeline, .who = who };
+  tap_side_init(&t->up);
+  tap_side_init(&t->down);
+}
+
+void tap_fini(struct tap *t) {
+  buffer_fini(&t->up.partial);
+  buffer_fini(&t->down.partial);
+}
+
+void tap_restart(struct tap *t) {
+  tap_fini(t);
+  tap_init(t, t->timeline, t->who);
+}
+
+/* What stands where a packet should begin has no readable length [2.2.3]. */
+static void tap_lose(struct tap *t, struct tap_side *s, int64_t now_ns) {
+  char hex[3 * TAP_HEX_MAX + 1] = "";
+  struct slice shown = slice_first(buffer_slice(&s->partial), TAP_HEX_MAX);
+  for (size_t i = 0; i < shown.size; i++) snprintf(hex + 3 * i, 4, " %02x", shown.data[i]);
+  timeline_note(t->timeline, now_ns, t->who, TIMELINE_NOTE, "not a packet, %s:%s", s == &t->up ? "up" : "down", hex);
+  s->lost = true;
+  buffer_fini(&s->partial);
+}
+
+static void tap_enter(struct tap *t, struct tap_side *s, struct slice packet, int64_t now_ns) {
+  timeline_add(t->timeline, now_ns, t->who, s == &t->up ? TIMELINE_UP : TIMELINE_DOWN, packet);
+}
+
+/* Takes of `bytes` what belongs to the packet in progress, or what is needed to know its length. Returns how much. */
+static size_t tap_gather(struct tap_side *s, struct slice bytes) {
+  struct frame f;
+  if (frame_read(buffer_slice(&s->partial), &f) != FRAME_OK) {
+    buffer_append(&s->partial, slice_first(bytes, 1));
+    return 1;
+  }
+  size_t have = buffer_size(&s->partial), keep = f.size <= TAP_PACKET_MAX ? f.size : TAP_START;
+  struct slice part = slice_first(bytes, f.size - have - s->passed);
+  struct slice kept = slice_first(part, keep - have);
+  buffer_append(&s->partial, kept);
+  s->passed += (uint32_t)(part.size - kept.size);
+  return part.size;
+}
+
+static void tap_finish(struct tap *t, struct tap_side *s, int64_t now_ns) {
+  struct frame f;
+  struct slice partial = buffer_slice(&s->partial);
+  enum frame_result r = frame_read(partial, &f);
+  if (r == FRAME_BAD) tap_lose(t, s, now_ns);
+  if (r != FRAME_OK || partial.size + s->passed < f.size) return;
+  tap_enter(t, s, partial, now_ns);
+  s->passed = 0;
+  buffer_consume(&s->partial, partial.size);
+}
+
+void tap_pass(struct tap *t, enum timeline_kind direction, struct slice bytes, int64_t now_ns) {
+  struct tap_side *s = direction == TIMELINE_UP ? &t->up : &t->down;
+  struct frame f;
+  if (!t->timeline) return;
+  while (bytes.size && !s->lost) {
+    if (!buffer_size(&s->partial) && frame_read(bytes, &f) == FRAME_OK && f.size <= bytes.size &&
+        f.size <= TAP_PACKET_MAX) {
+      tap_enter(t, s, slice_first(bytes, f.size), now_ns);
+      bytes = slice_from(bytes, f.size);
+      continue;
+    }
+    bytes = slice_from(bytes, tap_gather(s, bytes));
+    tap_finish(t, s, now_ns);
+  }
+}
+
+struct slice tap_tail(struct slice bytes) {
+  struct frame f;
+  while (frame_read(bytes, &f) == FRAME_OK && f.size <= bytes.size) bytes = slice_from(bytes, f.size);
+  return bytes;
+}

@@ -1,0 +1,270 @@
+#include "host/timeline.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "mqtt/decode.h"
+#include "mqtt/describe.h"
+
+#define TIMELINE_PAGE        1024  /* entries */
+#define TIMELINE_BLOCK       65536 /* bytes of entries; a larger entry has a block of its own */
+#define TIMELINE_BLOCK_FIRST 2048
+#define TIMELINE_HEX_MAX     32 /* bytes shown of what cannot be decoded */
+
+struct timeline_slot {
+  int64_t at_ns;
+  const uint8_t *bytes;
+  uint32_t size;
+  uint32_t who : 28, kind : 4;
+};
+
+/* Bytes of entries in order. Lives until the last entry that lies in it goes. */
+struct timeline_block {
+  struct timeline_block *next;
+  size_t used, capacity;
+  uint64_t last; /* the newest entry in it */
+  uint8_t bytes[];
+};
+
+struct timeline {
+  int64_t begin_ns;
+  uint64_t first, last; /* numbers; empty while last < first */
+  size_t held;          /* what the entries cost, for the limit */
+  /* Pages of slots: pages[head] holds the number `first`, each page the next TIMELINE_PAGE numbers. */
+  struct timeline_slot **pages;
+  size_t head, tail, pages_capacity;
+  uint64_t base; /* the number of the first slot of pages[head] */
+  struct timeline_block *oldest, *newest;
+  char **names;
+  uint32_t names_count, names_capacity;
+};
+
+struct timeline *timeline_new(int64_t begin_ns) {
+  struct timeline *t = mem_zero(sizeof *t);
+  t->begin_ns = begin_ns;
+  t->first = t->base = 1;
+  return t;
+}
+
+void timeline_free(struct timeline *t) {
+  if (!t) return;
+  for (size_t i = t->head; i < t->tail; i++) free(t->pages[i]);
+  for (struct timeline_block *b = t->oldest, *next; b; b = next) {
+    next = b->next;
+    free(b);
+  }
+  for (uint32_t i = 0; i < t->names_count; i++) free(t->names[i]);
+  free(t->names);
+  free(t->pages);
+  free(t);
+}
+
+static char *timeline_name_copy(const char *name) {
+  size_t size = strnlen(name, TIMELINE_NAME_MAX);
+  /* A cut falls between characters, not into one. */
+  while (size && name[size] && ((unsigned char)name[size] & 0xc0) == 0x80) size--;
+  return mem_copy(slice_of(name, size));
+}
+
+uint32_t timeline_who(struct timeline *t, const char *name) {
+  if (t->names_count == t->names_capacity) {
+    t->names_capacity = t->names_capacity ? 2 * t->names_capacity : 8;
+    t->names = mem_resize(t->names, t->names_capacity * sizeof *t->names);
+  }
+  t->names[t->names_count++] = timeline_name_copy(name);
+  return t->names_count;
+}
+
+void timeline_rename(struct timeline *t, uint32_t who, const char *name) {
+  assert(who >= 1 && who <= t->names_count);
+  free(t->names[who - 1]);
+  t->names[who - 1] = timeline_name_copy(name);
+}
+
+const char *timeline_name(const struct timeline *t, uint32_t who) {
+  return who >= 1 && who <= t->names_count ? t->names[who - 1] : "";
+}
+
+static struct timeline_slot *timeline_slot(const struct timeline *t, uint64_t number) {
+  uint64_t place = number - t->base;
+  return &t->pages[t->head + place / TIMELINE_PAGE][place % TIMELINE_PAGE];
+}
+
+static void timeline_add_page(struct timeline *t) {
+  if (t->tail == t->pages_capacity && t->head > t->tail / 2) {
+    memmove(t->pages, t->pages + t->head, (t->tail - t->head) * sizeof *t->pages);
+    t->tail -= t->head;
+    t->head = 0;
+  }
+  if (t->tail == t->pages_capacity) {
+    t->pages_capacity = t->pages_capacity ? 2 * t->pages_capacity : 8;
+    t->pages = mem_resize(t->pages, t->pages_capacity * sizeof *t->pages);
+  }
+  t->pages[t->tail++] = mem_resize(NULL, TIMELINE_PAGE * sizeof **t->pages);
+}
+
+static void timeline_add_block(struct timeline *t, size_t size) {
+  size_t capacity = t->newest ? 2 * t->newest->capacity : TIMELINE_BLOCK_FIRST;
+  if (capacity > TIMELINE_BLOCK) capacity = TIMELINE_BLOCK;
+  if (capacity < size) capacity = size;
+  struct timeline_block *b = mem_resize(NULL, sizeof *b + capacity);
+  *b = (struct timeline_block){ .capacity = capacity };
+  if (t->newest) t->newest->next = b;
+  else t->oldest = b;
+  t->newest = b;
+}
+
+static const uint8_t *timeline_keep(struct timeline *t, struct slice bytes) {
+  struct timeline_block *b = t->newest;
+  if (!b || b->capacity - b->used < bytes.size) timeline_add_block(t, bytes.size);
+  b = t->newest;
+  uint8_t *to = b->bytes + b->used;
+  if (bytes.size) memcpy(to, bytes.data, bytes.size);
+  b->used += bytes.size;
+  b->last = t->last;
+  return to;
+}
+
+static size_t timeline_cost(size_t size) {
+  return sizeof(struct timeline_slot) + size;
+}
+
+static void timeline_evict(struct timeline *t) {
+  t->held -= timeline_cost(timeline_slot(t, t->first)->size);
+  t->first++;
+  if (t->first - t->base == TIMELINE_PAGE) {
+    free(t->pages[t->head++]);
+    t->base = t->first;
+  }
+  while (t->oldest && t->oldest != t->newest && t->oldest->last < t->first) {
+    struct timeline_block *b = t->oldest;
+    t->oldest = b->next;
+    free(b);
+  }
+}
+
+void timeline_add(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, struct slice bytes) {
+  bytes = slice_first(bytes, TIMELINE_ENTRY_MAX);
+  t->last++;
+  if ((t->last - t->base) / TIMELINE_PAGE == t->tail - t->head) timeline_add_page(t);
+  *timeline_slot(t, t->last) = (struct timeline_slot){
+    .at_ns = now_ns - t->begin_ns,
+    .bytes = timeline_keep(t, bytes),
+    .size = (uint32_t)bytes.size,
+    .who = who,
+    .kind = kind,
+  };
+  t->held += timeline_cost(bytes.size);
+  while (t->held > TIMELINE_BYTES_MAX) timeline_evict(t);
+}
+
+void timeline_note(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, const char *format, ...) {
+  char text[ERR_TEXT_MAX];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  timeline_add(t, now_ns, who, kind, slice_text(text));
+}
+
+uint64_t timeline_first(const struct timeline *t) {
+  return t->last < t->first ? 0 : t->first;
+}
+
+uint64_t timeline_last(const struct timeline *t) {
+  return t->last;
+}
+
+bool timeline_get(const struct timeline *t, uint64_t number, struct timeline_entry *out) {
+  if (number < t->first || number > t->last) return false;
+  const struct timeline_slot *s = timeline_slot(t, number);
+  *out = (struct timeline_entry){
+    .number = number,
+    .at_ns = s->at_ns,
+    .who = s->who,
+    .kind = (enum timeline_kind)s->kind,
+    .bytes = slice_of(s->bytes, s->size),
+  };
+  return true;
+}
+
+static bool timeline_fits(const struct timeline_slot *s, uint32_t who, enum timeline_kind kind, unsigned type) {
+  if (s->kind != (unsigned)kind || (who && s->who != who)) return false;
+  return !type || (s->size && s->bytes[0] >> 4 == type);
+}
+
+bool timeline_find(const struct timeline *t, uint64_t after, uint32_t who, enum timeline_kind kind, unsigned type,
+                   struct timeline_entry *out) {
+  uint64_t number = after + 1 < t->first ? t->first : after + 1;
+  for (; number <= t->last; number++) {
+    if (timeline_fits(timeline_slot(t, number), who, kind, type)) return timeline_get(t, number, out);
+  }
+  return false;
+}
+
+/* Formatting. Each part appends at `*used` and counts on when there is no more room, as snprintf does. */
+
+static void timeline_put(char *to, size_t size, size_t *used, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void timeline_put(char *to, size_t size, size_t *used, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  size_t at = *used < size ? *used : size;
+  *used += (size_t)vsnprintf(size ? to + at : to, size - at, format, args);
+  va_end(args);
+}
+
+static void timeline_put_hex(char *to, size_t size, size_t *used, struct slice bytes) {
+  struct slice shown = slice_first(bytes, TIMELINE_HEX_MAX);
+  for (size_t i = 0; i < shown.size; i++) timeline_put(to, size, used, "%s%02x", i ? " " : "", shown.data[i]);
+  if (shown.size < bytes.size) timeline_put(to, size, used, " ... (%zu B)", bytes.size);
+}
+
+static void timeline_put_packet(char *to, size_t size, size_t *used, struct slice bytes) {
+  struct packet p;
+  struct decode_fault fault;
+  char line[DESCRIBE_LINE_MAX];
+  switch (decode_packet(bytes, SPEC_3_1_1, &p, &fault)) {
+  case DECODE_OK:
+    describe_packet(&p, line, sizeof line);
+    timeline_put(to, size, used, "%s", line);
+    return;
+  case DECODE_NEED_MORE: {
+    const struct spec_packet *s = bytes.size ? spec_packet(bytes.data[0] >> 4) : NULL;
+    timeline_put(to, size, used, "%s cut: ", s ? s->name : "packet");
+    break;
+  }
+  case DECODE_BAD: {
+    const struct spec_packet *s = spec_packet(p.type);
+    timeline_put(to, size, used, "malformed %s (%s): ", s ? s->name : "packet", fault.text);
+    break;
+  }
+  }
+  timeline_put_hex(to, size, used, bytes);
+}
+
+static void timeline_put_text(char *to, size_t size, size_t *used, struct slice bytes) {
+  char text[2 * ERR_TEXT_MAX];
+  describe_text(bytes, ERR_TEXT_MAX, text, sizeof text);
+  timeline_put(to, size, used, "%s", text);
+}
+
+int timeline_format(const struct timeline *t, const struct timeline_entry *e, char *to, size_t size) {
+  static const char *const marks[] = {
+    [TIMELINE_UP] = "->",     [TIMELINE_DOWN] = "<-",  [TIMELINE_OPEN] = "opened",
+    [TIMELINE_END] = "ended", [TIMELINE_FAULT] = "!!", [TIMELINE_NOTE] = "--",
+  };
+  size_t used = 0;
+  long long us = (long long)(e->at_ns / 1000);
+  timeline_put(to, size, &used, "%4lld.%03lld ms  ", us / 1000, us % 1000);
+  if (e->who) timeline_put(to, size, &used, "%s ", timeline_name(t, e->who));
+  timeline_put(to, size, &used, "%s ", marks[e->kind]);
+  if (e->kind == TIMELINE_UP || e->kind == TIMELINE_DOWN) timeline_put_packet(to, size, &used, e->bytes);
+  else timeline_put_text(to, size, &used, e->bytes);
+  return (int)used;
+}
