@@ -1,0 +1,261 @@
+-- scenario: runs one scenario from beginning to end, and says what became of it.
+
+local core = require "mqrig.core"
+local blame = require "mqrig.blame"
+local context = require "mqrig.context"
+local failure = require "mqrig.failure"
+local rule = require "mqrig.rule"
+local task = require "mqrig.task"
+local units = require "mqrig.units"
+
+local M = {}
+
+M.TIMEOUT_S = 10           -- of a scenario that names none
+M.FAILURE_LINES = 40       -- of the timeline, in a failure
+local TIMELINE_LINES = 100000
+local CLOSE_NS = 5000000000 -- for each thing that is closed
+local GUARD_NS = 500000000  -- after its time is over, a scenario is stopped inside its code
+
+local stop_reason -- of the run that goes on
+
+--- Ends the scenario that runs, at its next wait, with this sentence; may be called in a turn.
+function M.stop(sentence)
+  stop_reason = sentence or "stopped"
+  core.wake()
+end
+
+local function skip_reason(scenario, options)
+  local broker, net = options.broker or "builtin", options.net or "real"
+  if scenario.net and scenario.net ~= net then
+    return ("needs --net %s"):format(scenario.net)
+  elseif net ~= "real" then
+    return "--net sim is not in this version"
+  elseif scenario.broker and scenario.broker ~= broker then
+    return ("needs --broker %s"):format(scenario.broker)
+  end
+end
+
+local function source_line(file, number)
+  local handle = file and io.open(file, "r")
+  if not handle then
+    return nil
+  end
+  local count, found = 0, nil
+  for line in handle:lines() do
+    count = count + 1
+    if count == number then
+      found = line
+      break
+    end
+  end
+  handle:close()
+  return found and found:match "^%s*(.-)%s*$"
+end
+
+-- Takes "file:line: " off a message, with what stands there.
+local function split_position(message)
+  local file, line, rest = message:match "^([^\n]-):(%d+): (.*)$"
+  if file and not file:find " " then
+    return rest, file, tonumber(line)
+  end
+  return message
+end
+
+-- From what a callback's error came with: text, then a traceback.
+local function from_text(whole)
+  local message, trace = whole:match "^(.-)\nstack traceback:\n(.*)$"
+  local text, file, line = split_position(message or whole)
+  return { message = text, file = file, line = line, traceback = trace }
+end
+
+-- The failure as the result has it.
+local function describe(failed)
+  local e = failed.error
+  if failure.is(e) then
+    return {
+      message = e.message,
+      expected = e.expected,
+      got = e.got,
+      file = e.file,
+      line = e.line,
+      environment = e.environment,
+      traceback = failed.traceback,
+    }
+  elseif type(e) ~= "string" then
+    local text = require("mqrig.show").value(e)
+    local message = "an error that is no text was raised: " .. text
+    return { message = message, file = failed.file, line = failed.line, traceback = failed.traceback }
+  end
+  local f = from_text(e)
+  f.file, f.line = f.file or failed.file, f.line or failed.line
+  f.traceback = failed.traceback or f.traceback
+  if f.message:find("attempt to yield across a C-call boundary", 1, true) then
+    f.message = "something that waits was called by a function that cannot wait (table.sort, string.gsub, ...): "
+      .. "collect first, wait afterwards"
+  end
+  return f
+end
+
+-- What the main task stood at when its time was over.
+local function timeout_failure(main, timeout_ns)
+  local awaiting = main.awaiting and ", while awaiting " .. main.awaiting or ""
+  local file, line = blame.where(main.co)
+  return {
+    message = ("the scenario did not end within %s%s"):format(units.show_duration_ns(timeout_ns), awaiting),
+    file = file,
+    line = line,
+    traceback = blame.traceback(main.co),
+  }
+end
+
+local function unmet_failure(t)
+  local builder, text = rule.unfinished(t.builders)
+  if builder then
+    local message = ('the rule "%s" has no action, such as :drop()'):format(text)
+    return { message = message, file = builder.file, line = builder.line }
+  end
+  local handle, why = rule.unmet(t.rules)
+  if handle then
+    return { message = ('the rule "%s": %s'):format(handle.text, why), file = handle.file, line = handle.line }
+  end
+end
+
+-- Runs `fn` as the only task of interest; returns nil or its failure.
+local function run_task(scheduler, fn, timeout_ns)
+  local deadline_ns = core.now() + timeout_ns
+  scheduler.deadline_ns = deadline_ns + GUARD_NS
+  scheduler.failure = nil
+  local main = scheduler:spawn(fn)
+  local outcome, reason = scheduler:run(main, deadline_ns)
+  local failed
+  if outcome == "failed" then
+    failed = describe(scheduler.failure)
+  elseif outcome == "timeout" then
+    failed = timeout_failure(main, timeout_ns)
+  elseif outcome == "stopped" then
+    failed = { message = reason, stopped = true }
+  end
+  scheduler.deadline_ns = core.now() + GUARD_NS -- for what closes when tasks are ended
+  scheduler:cancel_all()
+  return failed
+end
+
+-- Everything that the scenario made, newest first, whatever happens. Returns the first failure.
+local function close_all(scheduler, t)
+  local first
+  local owned = t.owned
+  for i = #owned, 1, -1 do
+    local thing = owned[i]
+    owned[i] = nil
+    local failed = run_task(scheduler, function()
+      thing:close()
+    end, CLOSE_NS)
+    if failed and not failed.stopped then
+      first = first or failed
+    end
+    if #owned > i - 1 then
+      return close_all(scheduler, t) or first -- closing made something new
+    end
+  end
+  return first
+end
+
+local function complete(failed, scenario, timeline)
+  failed.file = failed.file or scenario.file
+  failed.line = failed.line or scenario.line
+  failed.source = source_line(failed.file, failed.line)
+  failed.timeline = timeline:lines(M.FAILURE_LINES)
+  return failed
+end
+
+local function collect_logs(t)
+  local logs = {}
+  for _, log in ipairs(t.logs) do
+    for line in log:text():gmatch "[^\n]+" do
+      logs[#logs + 1] = ("%s: %s"):format(log.name, line)
+    end
+  end
+  return logs
+end
+
+local function new_context(scenario, options, scheduler, timeline)
+  return context.new(scheduler, timeline, {
+    choice = options.broker or "builtin",
+    params = options.params or scenario.params or {},
+    seed = options.seed or 0,
+    net = options.net or "real",
+    name = scenario.name,
+    faults = options.faults or {},
+    log = options.log,
+  })
+end
+
+local function run_body(scenario, options, scheduler, t)
+  local timeout_s = options.timeout_s or scenario.timeout_s or M.TIMEOUT_S
+  local fn = scenario.fn
+  local failed = run_task(scheduler, function()
+    fn(t)
+  end, math.floor(timeout_s * 1e9))
+  return failed or unmet_failure(t)
+end
+
+local function prepare(options, scheduler)
+  stop_reason = nil
+  if core.seed then
+    core.seed(options.seed or 0)
+  end
+  core.on_error(function(message)
+    scheduler:failed(nil, message)
+  end)
+  core.memory_limit(options.memory or 0)
+end
+
+local function run_open(scenario, options, result)
+  local timeline = core.timeline()
+  core.use_timeline(timeline)
+  local scheduler = task.new(0, function()
+    return stop_reason or (options.stop and options.stop())
+  end)
+  prepare(options, scheduler)
+  local t = new_context(scenario, options, scheduler, timeline)
+  local failed = run_body(scenario, options, scheduler, t)
+  core.memory_limit(0)
+  if failed then
+    collectgarbage() -- a scenario may have failed for want of memory
+    failed = complete(failed, scenario, timeline)
+  end
+  result.stopped = failed and failed.stopped
+  result.interrupted = result.stopped
+  stop_reason = nil
+  local closing = close_all(scheduler, t)
+  if closing and not failed then
+    closing.message = "while closing: " .. closing.message
+    failed = complete(closing, scenario, timeline)
+  end
+  result.logs = collect_logs(t)
+  result.failure = failed
+  local capture = options.capture
+  if capture == "always" or (failed and capture == "on-failure") then
+    result.timeline = timeline:lines(TIMELINE_LINES)
+  end
+  core.use_timeline(nil)
+end
+
+--- Runs a scenario of the registry. `options`: seed, broker, net, params, faults, timeout_s, capture, memory. The
+--- world is open.
+--- Returns { verdict = "passed" | "failed" | "skipped", reason, duration_ns, failure, timeline, logs, stopped }.
+function M.run(scenario, options)
+  options = options or {}
+  local began_ns = core.now()
+  local reason = skip_reason(scenario, options)
+  local result = { verdict = "skipped", reason = reason, duration_ns = 0, logs = {} }
+  if not reason then
+    run_open(scenario, options, result)
+    result.verdict = result.failure and "failed" or "passed"
+    result.reason = result.failure and result.failure.message
+  end
+  result.duration_ns = core.now() - began_ns
+  return result
+end
+
+return M

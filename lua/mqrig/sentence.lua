@@ -1,0 +1,162 @@
+-- sentence: the words of fault rules: what each is called, what values it takes, and how they are written in a rule's
+-- text.
+--
+-- The engine has the same vocabulary and the last word on what makes sense; this here turns Lua values into words.
+
+local core = require "mqrig.core"
+local blame = require "mqrig.blame"
+local fault = require "mqrig.fault"
+local show = require "mqrig.show"
+
+local M = {}
+
+local function integer(value, what)
+  local whole = math.tointeger(value)
+  if type(value) ~= "number" or not whole then
+    blame.raise(("%s takes an integer, not %s"):format(what, show.value(value)))
+  end
+  return tostring(whole)
+end
+
+-- 0.25, "25%": without an exponent, which the engine does not read.
+local function ratio(value, what)
+  if type(value) == "string" and value:match "^[%d.]+%%$" then
+    return value
+  elseif type(value) ~= "number" then
+    blame.raise(("%s takes a number from 0 to 1, not %s"):format(what, show.value(value)))
+  end
+  return (("%.9f"):format(value):gsub("0+$", ""):gsub("%.$", ""))
+end
+
+local function text(value, what)
+  if type(value) ~= "string" then
+    blame.raise(("%s takes a text, not %s"):format(what, show.value(value)))
+  elseif value:match "^[%w_/+#$.*?:-]+$" then
+    return value
+  end
+  local quoted = value:gsub('["\\]', "\\%0"):gsub("%c", function(char)
+    return ("\\x%02x"):format(char:byte())
+  end)
+  return '"' .. quoted .. '"'
+end
+
+local function duration(value, what)
+  return fault.duration_text(blame.duration_ns(value, what))
+end
+
+local function distribution(value, what)
+  if fault.is_distribution(value) then
+    return tostring(value)
+  elseif type(value) == "string" and value:find("(", 1, true) then
+    return (value:gsub("%s", ""))
+  end
+  return duration(value, what)
+end
+
+local function size(value, what)
+  local bytes, sentence = require("mqrig.units").parse_size(value)
+  if not bytes then
+    blame.raise(what .. ": " .. sentence)
+  end
+  return tostring(bytes)
+end
+
+local function flag(value, what)
+  if type(value) ~= "boolean" then
+    blame.raise(("%s takes true or false, not %s"):format(what, show.value(value)))
+  end
+  return tostring(value)
+end
+
+local function direction(value, what)
+  if value ~= "up" and value ~= "down" then
+    blame.raise(('%s takes "up" or "down", not %s'):format(what, show.value(value)))
+  end
+  return value
+end
+
+--- Bytes or a packet's table as the text has them.
+function M.bytes(value, what)
+  if type(value) == "table" then
+    value = blame.call(core.encode, value)
+  elseif type(value) ~= "string" or value == "" then
+    blame.raise(("%s takes bytes or a packet, not %s"):format(what, show.value(value)))
+  end
+  return "hex:" .. value:gsub(".", function(char)
+    return ("%02x"):format(char:byte())
+  end)
+end
+
+local kinds = {
+  integer = integer,
+  ratio = ratio,
+  text = text,
+  duration = duration,
+  distribution = distribution,
+  size = size,
+  flag = flag,
+  direction = direction,
+}
+
+-- Word by word the kinds of its values; "?": it may be left out.
+
+M.clauses = {
+  qos = { "integer" },
+  id = { "integer" },
+  topic = { "text" },
+  client = { "text" },
+  retain = { "flag" },
+  size = { "size", "size?" },
+  reason = { "integer" },
+  first = {},
+  nth = { "integer" },
+  range = { "integer", "integer" },
+  every = { "integer" },
+  prob = { "ratio" },
+  times = { "integer" },
+  across = {},
+  at_byte = { "integer" },
+  before = {},
+  after_packet = {},
+}
+
+M.actions = {
+  delay = { "distribution" },
+  split = { "size", "duration?" },
+  stall = { "duration?" },
+  blackhole = { "duration?" },
+  rst = {},
+  fin = { "direction?" },
+  close = {},
+  vanish = {},
+  refuse = {},
+  drop = {},
+  hold = {},
+}
+
+M.obligations = { must_fire = { "integer?" }, may_fire = {}, name = { "text" } }
+
+--- Words that are planned.
+M.later = blame.set [[prop after during at rate coalesce corrupt truncate slow_close no_answer dead_upstream overtake
+  cert alert stall_at close_without_notify]]
+
+--- "name value value"
+function M.clause(name, places, ...)
+  local words = { name }
+  local given = select("#", ...)
+  if given > #places then
+    blame.raise(("%s takes %d value%s, not %d"):format(name, #places, #places == 1 and "" or "s", given))
+  end
+  for i, place in ipairs(places) do
+    local value = select(i, ...)
+    local kind = place:gsub("%?$", "")
+    if value ~= nil then
+      words[#words + 1] = kinds[kind](value, name)
+    elseif kind == place then
+      blame.raise(("%s lacks its value, %s"):format(name, #places == 1 and "one" or "number " .. i))
+    end
+  end
+  return table.concat(words, " ")
+end
+
+return M

@@ -1,0 +1,106 @@
+-- Sentences become the rules' text; misuse is said at the user's line; obligations are looked at.
+package.path = "lua/?.lua;lua/?/init.lua;tests/lua/?.lua;" .. package.path
+require "jumping_core"
+local fault = require "mqrig.fault"
+local link = require "mqrig.link"
+local rule = require "mqrig.rule"
+
+local installed, acted
+local scenario = { rules = {}, builders = {} }
+function scenario:keep_rule(handle) self.rules[#self.rules + 1] = handle end
+function scenario:keep_builder(builder) self.builders[#self.builders + 1] = builder end
+
+local scope = {}
+function scope:rule(text, hooks)
+  if text:find "refused" then
+    error("column 1: refused", 0)
+  end
+  installed = { text_given = text, hooks = hooks, seen = 0, fired = 0, is_met = false }
+  function installed:text() return text end
+  function installed:off() self.is_off = true end
+  function installed:release(n) return n or 7 end
+  function installed:met() return self.is_met, not self.is_met and "it did not fire" or nil end
+  return installed
+end
+function scope:act(verb) acted = verb return scope.up and 1 or 0 end
+
+local peer = link.new(scenario, scope, "peer1")
+
+local function gives(handle, text)
+  assert(installed.text_given == text, ("got %q, wanted %q"):format(installed.text_given, text))
+  return handle
+end
+
+gives(peer.down:on("PUBACK"):id(2):drop(), "down PUBACK id 2 drop")
+gives(peer.up:on("PUBLISH"):nth(3):at_byte(7):rst(), "up PUBLISH nth 3 at_byte 7 rst")
+gives(peer.both:on("PUBLISH"):qos(2):first():vanish(), "both PUBLISH qos 2 first vanish")
+gives(peer:on("any"):drop(), "both any drop")
+gives(peer.down:on { "PUBACK", "PUBREC" }:range(2, 4):hold(), "down PUBACK,PUBREC range 2 4 hold")
+gives(peer.down:on("bytes"):delay(fault.normal(0.12, 0.03)), "down bytes delay normal(120ms,30ms)")
+gives(peer.down:on("bytes"):delay("250ms"), "down bytes delay 250ms")
+gives(peer.down:on("bytes"):delay(0.25), "down bytes delay 250ms")
+gives(peer.up:on("PUBLISH"):prob(0.25):drop(), "up PUBLISH prob 0.25 drop")
+gives(peer.up:on("PUBLISH"):size("1k", 2048):drop(), "up PUBLISH size 1024 2048 drop")
+gives(peer.up:on("connect"):refuse(), "up connect refuse")
+gives(peer.up:on("any"):fin("down"), "up any fin down")
+gives(peer.down:on("bytes"):split(1, "5ms"), "down bytes split 1 5ms")
+gives(peer.up:on("PUBLISH"):topic("a/+/b"):retain():dup(false):drop(),
+  "up PUBLISH topic a/+/b retain true dup false drop")
+gives(peer.up:on("PUBLISH"):topic('a "b" c'):drop(), [[up PUBLISH topic "a \"b\" c" drop]])
+gives(peer.up:on("PUBLISH"):first():inject("\xd0\0", "before"), "up PUBLISH first before inject hex:d000")
+gives(peer.up:on("PUBLISH"):inject { type = "PINGREQ" }, "up PUBLISH inject hex:50494e47524551")
+gives(peer.up:on("PUBLISH"):nth(1.0):must_fire(1):name("x"):drop(), "up PUBLISH nth 1 drop must_fire 1 name x")
+
+local seen = function() end
+gives(peer.up:on("PUBLISH"):where(seen):rewrite(print), "up PUBLISH where rewrite")
+assert(installed.hooks.where == seen and installed.hooks.rewrite == print)
+
+-- Behind the action.
+local handle = gives(peer.up:on("PUBLISH"):nth(2):drop():may_fire(), "up PUBLISH nth 2 drop may_fire")
+assert(handle.seen == 0 and handle.fired == 0 and handle:release(2) == 2 and handle:release() == 7)
+do
+  local _ <close> = handle
+end
+assert(installed.is_off)
+
+-- Misuse.
+local function misused(fn, pattern)
+  local ok, why = pcall(fn)
+  assert(not ok and why:find "rule_test.lua:%d+: " and why:find(pattern), tostring(why))
+end
+misused(function() peer.down:on("PUBACK"):drops() end, 'did you mean "drop"')
+misused(function() return peer.dwn end, 'did you mean "down"')
+misused(function() peer.down:on("PUBACK"):nth("x"):drop() end, "nth takes an integer")
+misused(function() peer.down:on("PUBACK"):nth():drop() end, "nth lacks its value")
+misused(function() peer.down:on("PUBACK"):first(1):drop() end, "first takes 0 values")
+misused(function() peer.down:on("PUBACK"):where(1) end, "where takes a function")
+misused(function() peer.down:on() end, "name of a packet")
+misused(function() peer.down:on("refused"):drop() end, "column 1: refused")
+misused(function() peer.down:on("PUBACK"):delay("x") end, "duration")
+misused(function() peer.down:on("PUBACK"):rate(5) end, "not in this version")
+misused(function() peer:rst() end, "no connection that is up")
+misused(function() peer:rst("x") end, "takes no arguments")
+misused(function()
+  local builder = peer.down:on("PUBACK")
+  builder:drop()
+  builder:drop()
+end, "has its action already")
+scope.up = true
+peer:fin()
+assert(acted == "fin")
+
+-- Obligations.
+assert(rule.unmet {} == nil)
+local a = { raw = { met = function() return true end }, group = false }
+local b = { raw = { met = function() return false, "why" end }, group = false }
+assert(rule.unmet { a } == nil)
+local unmet, why = rule.unmet { a, b }
+assert(unmet == b and why == "why")
+local group = {}
+a.group, b.group = group, group
+assert(rule.unmet { b, a } == nil, "one of the group is enough")
+a.group = false
+assert(rule.unmet { b, a } == b)
+local begun = peer.down:on("PUBACK"):id(3)
+local unfinished, text = rule.unfinished { begun }
+assert(unfinished == begun and text == "down PUBACK id 3")
