@@ -26,8 +26,8 @@ struct handshake_step {
 /* After the PUBLISH was handed over. */
 enum handshake_state handshake_sent(uint8_t qos);
 
-/* After an acknowledgement (PUBACK, PUBREC or PUBCOMP) reached the sender in `state`. A repeated PUBREC is answered with
- * PUBREL again. */
+/* After an acknowledgement (PUBACK, PUBREC or PUBCOMP) reached the sender in `state`. A repeated PUBREC is answered
+ * with PUBREL again. */
 struct handshake_step handshake_acknowledged(enum handshake_state state, uint8_t type);
 
 /* What a sender in `state` sends again on a resumed session [MQTT-4.4.0-1]: SPEC_PUBLISH, SPEC_PUBREL, or 0. */

@@ -13,14 +13,17 @@
 
 #include "mqtt/spec.h"
 
-#define PACKETID_MAX SPEC_PACKET_ID_MAX
-#define PACKETID_PAGE 256
+#define PACKETID_MAX   SPEC_PACKET_ID_MAX
+#define PACKETID_PAGE  256
+#define PACKETID_PAGES 256
+
+struct packetid_page;
 
 struct packetid {
-  uint64_t *used;      /* bitmaps; private */
-  void ***pages;       /* what uses an identifier; private */
-  uint32_t count;      /* identifiers in use */
-  uint16_t last;       /* the one given last */
+  struct packetid_page **pages;       /* PACKETID_PAGES of them, NULL where nothing is in use; private */
+  uint64_t full[PACKETID_PAGES / 64]; /* a bit for each page without a free identifier; private */
+  uint32_t count;                     /* identifiers in use */
+  uint16_t last;                      /* the one given last */
 };
 
 void packetid_init(struct packetid *ids);
