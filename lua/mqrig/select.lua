@@ -88,13 +88,11 @@ end
 -- The identifier as a whole, or a beginning of it that ends before a separator: "3.3.1" fits "MQTT-3.3.1-2". The
 -- version or "MQTT-" in front may be left out.
 local function clause_fits(clause, wanted)
-  for _, candidate in ipairs { clause, clause:match "^MQTT%-(.+)$", clause:match "^[%d.]+:(.+)$" } do
-    local rest = candidate:sub(1, #wanted) == wanted and candidate:sub(#wanted + 1)
-    if rest and (rest == "" or rest:find "^[-.]") then
-      return true
-    end
+  if not wanted:find "^MQTT%-" and not wanted:find ":" then
+    clause = clause:match "^MQTT%-(.+)$" or clause:match "^[%d.]+:(.+)$" or clause
   end
-  return false
+  local rest = clause:sub(1, #wanted) == wanted and clause:sub(#wanted + 1)
+  return rest and (rest == "" or rest:find "^[-.]" ~= nil)
 end
 
 local function clauses_fit(scenario, wanted)
