@@ -13,14 +13,16 @@
 #include "base/err.h"
 #include "mqtt/packet.h"
 
-#define BROKER_OUTPUT_MAX (1u << 20)      /* bytes waiting for one connection; beyond it messages queue in the session */
-#define BROKER_QUEUED_DEFAULT 100000      /* messages waiting for one session, connected or not */
-#define BROKER_MESSAGE_DEFAULT 268435455  /* bytes of payload */
-#define BROKER_INFLIGHT_DEFAULT 65535     /* unacknowledged QoS 1 and 2 messages to one client */
+#define BROKER_OUTPUT_MAX         (1u << 20) /* bytes waiting for one connection; messages then wait in their session */
+#define BROKER_QUEUED_DEFAULT     100000     /* messages waiting for one session, connected or not */
+#define BROKER_MESSAGE_DEFAULT    268435455  /* bytes of payload */
+#define BROKER_INFLIGHT_DEFAULT   65535      /* unacknowledged QoS 1 and 2 messages to one client */
+#define BROKER_REQUEST_MAX        (4u << 20) /* bytes of a SUBSCRIBE or UNSUBSCRIBE */
 #define BROKER_CONNECT_TIMEOUT_NS 10000000000 /* from accept to a whole CONNECT */
+#define BROKER_CLOSE_TIMEOUT_NS   5000000000  /* from the wish to be closed until the output is dropped */
 
 struct broker_options {
-  uint32_t queued_max, message_max, inflight_max; /* 0: default */
+  uint32_t queued_max, message_max, inflight_max;                /* 0: default */
   bool (*authenticate)(void *arg, const struct packet *connect); /* NULL: everybody; false gives CONNACK 5 */
   void *authenticate_arg;
 };
@@ -47,8 +49,10 @@ void broker_gone(struct broker_conn *c, int64_t now_ns);
 /* Takes all of the bytes. What a packet causes may be output on any connection: see broker_next_output. */
 void broker_feed(struct broker_conn *c, struct slice bytes, int64_t now_ns);
 
-/* One whole packet that a script answered itself: keeps the broker's books (a CONNECT attaches its session, a PUBLISH is not
- * routed) and writes nothing to its connection. */
+/* One whole packet that a script answered itself: keeps the broker's books and answers nothing. CONNECT attaches its
+ * session and keeps the will; what the session holds for the client waits for the next occasion. SUBSCRIBE and
+ * UNSUBSCRIBE do their work, without retained messages. Acknowledgements complete what they acknowledge, and make room
+ * for what waits. PUBLISH is not routed. DISCONNECT ends the session and discards the will, without a wish to close. */
 void broker_note(struct broker_conn *c, struct slice packet, int64_t now_ns);
 
 /* A connection that has new output or a new wish to be closed since it was last given, or NULL. */
@@ -57,8 +61,8 @@ struct broker_conn *broker_next_output(struct broker *b);
 struct slice broker_output(struct broker_conn *c, int64_t now_ns);
 void broker_wrote(struct broker_conn *c, size_t n, int64_t now_ns);
 
-/* Whether the broker wants this transport closed, once its output is empty; `*why` (may be NULL) a static sentence with the
- * clause: "second CONNECT [MQTT-3.1.0-2]". */
+/* Whether the broker wants this transport closed, once its output is empty; `*why` (may be NULL) a sentence with the
+ * clause, good until broker_gone: "second CONNECT [MQTT-3.1.0-2]". */
 bool broker_wants_close(const struct broker_conn *c, const char **why);
 
 /* Keepalives and connect timeouts; INT64_MAX if none. */
