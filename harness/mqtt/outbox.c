@@ -134,6 +134,7 @@ static int outbox_refusal(const struct outbox *o, const struct session_publish *
 }
 
 bool outbox_accept(struct outbox *o, const struct session_publish *p, bool at_once, uint16_t *packet_id) {
+  assert(p->qos <= 2);
   *packet_id = 0;
   int refusal = outbox_refusal(o, p);
   if (refusal) {
@@ -229,7 +230,6 @@ static int outbox_code_apart(const struct outbox_message *m) {
 
 static int outbox_code_in_flow(const struct outbox *o, const struct outbox_message *m, enum session_end end,
                                uint64_t victim) {
-  if (m->state != HANDSHAKE_WAITING) return SESSION_INCOMPLETE;
   int code = outcome_of_end(end, m->begin, m->begin + m->size, o->flow->written, m->begin == victim);
   return code == SESSION_DISCONNECTED ? outbox_code_apart(m) : code;
 }
@@ -254,10 +254,6 @@ static void outbox_take_back(struct outbox *o, struct outbox_message *m) {
     m->cut = true;
     o->inflight--;
     o->buffered++;
-  }
-  if (!m->begun && m->windowed) {
-    m->windowed = false;
-    o->window--;
   }
 }
 

@@ -40,7 +40,7 @@ struct outbox {
   uint32_t inflight_max, buffered_max;
   struct outbox_message *first, *last, *writing, *next;
   bool keep;         /* this connection's session outlives it */
-  uint32_t window;   /* QoS 1 and 2 messages encoded on this connection or in flight */
+  uint32_t window;   /* QoS 1 and 2 messages that were encoded once, on any connection */
   uint32_t inflight; /* begun, not complete */
   uint32_t buffered; /* not begun */
   uint64_t encoded;  /* how many were taken from `next` so far */
