@@ -1,4 +1,4 @@
-/* driver: what a world provides under net.h. Included by net.c and by the drivers, by nobody else.
+/* driver: what a world provides under net.h. Included by net.c, stream.c and by the drivers, by nobody else.
  *
  * A driver embeds `struct net`, `struct stream` and `struct net_listener` as the first member of its own.
  */
@@ -8,8 +8,8 @@
 #include "net/net.h"
 
 struct net_ops {
-  int64_t (*clock)(struct net *n);
-  /* Waits until something happens or `until_ns`, and runs the handlers of what happened. */
+  int64_t (*clock)(const struct net *n);
+  /* Waits until something happens or `until_ns`, sets `now_ns`, and runs the handlers of what happened. */
   bool (*wait)(struct net *n, int64_t until_ns, struct err *err);
   void (*wake)(struct net *n);
   void (*free)(struct net *n);
@@ -24,14 +24,16 @@ struct net_ops {
   void (*close)(struct stream *s);
   void (*reset)(struct stream *s);
   bool (*vanish)(struct stream *s, struct err *err);
+  void (*listener_pause)(struct net_listener *l, bool paused);
   void (*listener_free)(struct net_listener *l);
 };
 
 struct net {
   const struct net_ops *ops;
   int64_t now_ns;
+  bool in_turn;
   struct heap timers;
-  struct stream *dirty; /* streams that want to write */
+  struct stream *dirty, **dirty_end; /* streams that want to write, oldest wish first */
 };
 
 struct stream {
@@ -39,6 +41,7 @@ struct stream {
   const struct stream_handler *handler;
   void *arg;
   struct stream *dirty_next, **dirty_link; /* in net.dirty, or link NULL */
+  bool blocked;                            /* the transport is full: the driver will ask for output by itself */
   char peer[64], local[64];
 };
 
@@ -51,6 +54,6 @@ struct net_listener {
 
 void net_init(struct net *n, const struct net_ops *ops);
 void net_fini(struct net *n);
-void net_stream_fini(struct stream *s); /* takes it off net.dirty */
+void stream_fini(struct stream *s); /* it wants to write no more */
 
 #endif

@@ -1,4 +1,7 @@
-/* evnet: the real world on libevent: raw events, own buffers, non-blocking sockets, monotonic time. */
+/* evnet: the real world on libevent: raw events, own buffers, non-blocking sockets, monotonic time.
+ *
+ * What it is made of: evloop (readiness and waiting), evstream, evconnect, evlisten, evaddress, evresolve.
+ */
 #ifndef MQRIG_EVNET_H
 #define MQRIG_EVNET_H
 
@@ -7,11 +10,15 @@
 /* NULL with a sentence if the system gives no event base. Free with net_free. */
 struct net *evnet_new(struct err *err);
 
-/* In a child after fork: gives the parent's world up without touching what the two share (epoll set, descriptors). */
+/* In a child after fork: gives the parent's world up without touching what the two share: this process's copies of the
+ * streams' and listeners' descriptors are closed, those watched stay the caller's, the parent's epoll set and the
+ * connections do not notice. Streams, listeners and watches of the world may still be freed, or left; net_turn and
+ * net_free must not be called on it again. */
 void evnet_abandon(struct net *n);
 
-/* A descriptor of the real world besides streams: a pipe, a pidfd, a signal pipe. `ready` runs in a turn whenever it can be read (or has
- * ended). The descriptor stays the caller's. */
+/* A descriptor of the real world besides streams: a pipe, a pidfd, a signal pipe. `ready` runs in a turn whenever it
+ * can be read (or has ended). The descriptor stays the caller's: unwatch it before closing it. Free inside `ready` is
+ * fine. */
 struct evnet_watch;
 struct evnet_watch *evnet_watch(struct net *n, int fd, void (*ready)(void *arg, int fd), void *arg);
 void evnet_unwatch(struct evnet_watch *w);

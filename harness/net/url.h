@@ -1,7 +1,7 @@
 /* url: where a broker is.
  *
- * tcp://host:port, mqtt://, ssl://, mqtts://, ws://, wss:// and unix:///path. Host: a name, an IPv4 address, or an IPv6 address in
- * brackets. A missing port is the scheme's (1883, 8883, 80, 443).
+ * tcp://host:port, mqtt://, ssl://, mqtts://, ws://, wss:// and unix:///path. Host: a name, an IPv4 address, or an IPv6
+ * address in brackets. A missing port is the scheme's (1883, 8883, 80, 443). Port 0 is for listening: a free one.
  */
 #ifndef MQRIG_URL_H
 #define MQRIG_URL_H
@@ -11,8 +11,9 @@
 
 #include "base/err.h"
 
-#define URL_HOST_MAX 255
-#define URL_PATH_MAX 1024 /* a Unix socket's is limited further, to 107 */
+#define URL_HOST_MAX      255
+#define URL_PATH_MAX      1024
+#define URL_UNIX_PATH_MAX 107 /* what the kernel's socket address holds */
 
 enum url_scheme { URL_TCP, URL_MQTT, URL_SSL, URL_MQTTS, URL_WS, URL_WSS, URL_UNIX, URL_SCHEMES };
 
@@ -21,7 +22,7 @@ struct url {
   bool tls, websocket;
   char host[URL_HOST_MAX + 1]; /* without brackets; empty for unix */
   uint16_t port;
-  char path[URL_PATH_MAX + 1]; /* of unix and ws; else empty */
+  char path[URL_PATH_MAX + 1]; /* of unix and ws ("/" if there is none); else empty */
 };
 
 /* False with a sentence that names what is wrong and where. */
@@ -30,7 +31,7 @@ bool url_parse(const char *text, struct url *out, struct err *err);
 /* "tcp", "unix" */
 const char *url_scheme_name(enum url_scheme scheme);
 
-/* The URL again; returns what snprintf would. */
+/* The URL again, with its port; returns what snprintf would. */
 int url_format(const struct url *u, char *to, unsigned size);
 
 #endif

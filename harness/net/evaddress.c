@@ -1,0 +1,118 @@
+#include "net/evaddress.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/un.h>
+
+static struct evaddress evaddress_v4(struct in_addr host, uint16_t port) {
+  struct evaddress a = { .size = sizeof(struct sockaddr_in) };
+  struct sockaddr_in *to = (struct sockaddr_in *)&a.address;
+  to->sin_family = AF_INET;
+  to->sin_port = htons(port);
+  to->sin_addr = host;
+  return a;
+}
+
+static struct evaddress evaddress_v6(struct in6_addr host, uint32_t zone, uint16_t port) {
+  struct evaddress a = { .size = sizeof(struct sockaddr_in6) };
+  struct sockaddr_in6 *to = (struct sockaddr_in6 *)&a.address;
+  to->sin6_family = AF_INET6;
+  to->sin6_port = htons(port);
+  to->sin6_addr = host;
+  to->sin6_scope_id = zone;
+  return a;
+}
+
+static int evaddress_unix(const char *path, struct evaddress *to, struct err *err) {
+  struct sockaddr_un *un = (struct sockaddr_un *)&to->address;
+  size_t size = strlen(path);
+  if (size > URL_UNIX_PATH_MAX) {
+    err_set(err, "the path of a Unix socket has at most %d bytes, this one has %zu: %.100s...", URL_UNIX_PATH_MAX, size,
+            path);
+    return -1;
+  }
+  *to = (struct evaddress){ .size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size + 1) };
+  un->sun_family = AF_UNIX;
+  memcpy(un->sun_path, path, size);
+  return 1;
+}
+
+static int evaddress_zoned(const struct url *u, struct evaddress *to, struct err *err) {
+  char host[URL_HOST_MAX + 1];
+  struct in6_addr v6;
+  const char *zone = strchr(u->host, '%');
+  size_t size = zone ? (size_t)(zone - u->host) : strlen(u->host);
+  memcpy(host, u->host, size);
+  host[size] = 0;
+  if (inet_pton(AF_INET6, host, &v6) != 1) return 0;
+  unsigned index = zone ? if_nametoindex(zone + 1) : 0;
+  if (zone && !index) {
+    err_set(err, "there is no network interface \"%.100s\" for the address %.100s", zone + 1, u->host);
+    return -1;
+  }
+  *to = evaddress_v6(v6, index, u->port);
+  return 1;
+}
+
+int evaddress_literal(const struct url *u, struct evaddress to[EVADDRESS_MAX], struct err *err) {
+  struct in_addr v4;
+  if (u->scheme == URL_UNIX) return evaddress_unix(u->path, to, err);
+  if (strcasecmp(u->host, "localhost") == 0) {
+    to[0] = evaddress_v4((struct in_addr){ htonl(INADDR_LOOPBACK) }, u->port);
+    to[1] = evaddress_v6(in6addr_loopback, 0, u->port);
+    return 2;
+  }
+  if (inet_pton(AF_INET, u->host, &v4) == 1) {
+    to[0] = evaddress_v4(v4, u->port);
+    return 1;
+  }
+  return strchr(u->host, ':') ? evaddress_zoned(u, to, err) : 0;
+}
+
+int evaddress_list(const struct addrinfo *found, struct evaddress to[EVADDRESS_MAX]) {
+  int count = 0;
+  for (; found && count < EVADDRESS_MAX; found = found->ai_next) {
+    if (found->ai_family != AF_INET && found->ai_family != AF_INET6) continue;
+    to[count] = (struct evaddress){ .size = found->ai_addrlen };
+    memcpy(&to[count++].address, found->ai_addr, found->ai_addrlen);
+  }
+  return count;
+}
+
+uint16_t evaddress_port(const struct evaddress *a) {
+  switch (a->address.ss_family) {
+  case AF_INET: return ntohs(((const struct sockaddr_in *)&a->address)->sin_port);
+  case AF_INET6: return ntohs(((const struct sockaddr_in6 *)&a->address)->sin6_port);
+  default: return 0;
+  }
+}
+
+void evaddress_set_port(struct evaddress *a, uint16_t port) {
+  if (a->address.ss_family == AF_INET) ((struct sockaddr_in *)&a->address)->sin_port = htons(port);
+  if (a->address.ss_family == AF_INET6) ((struct sockaddr_in6 *)&a->address)->sin6_port = htons(port);
+}
+
+void evaddress_text(const struct evaddress *a, char *to, size_t size) {
+  char host[INET6_ADDRSTRLEN] = "?";
+  switch (a->address.ss_family) {
+  case AF_INET:
+    inet_ntop(AF_INET, &((const struct sockaddr_in *)&a->address)->sin_addr, host, sizeof host);
+    snprintf(to, size, "%s:%u", host, evaddress_port(a));
+    break;
+  case AF_INET6:
+    inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)&a->address)->sin6_addr, host, sizeof host);
+    snprintf(to, size, "[%s]:%u", host, evaddress_port(a));
+    break;
+  default: snprintf(to, size, "unix");
+  }
+}
+
+void evaddress_full_text(const struct evaddress *a, char *to, size_t size) {
+  if (evaddress_is_unix(a)) snprintf(to, size, "%s", ((const struct sockaddr_un *)&a->address)->sun_path);
+  else evaddress_text(a, to, size);
+}

@@ -1,0 +1,33 @@
+#include "net/evworld.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "net/evlisten.h"
+
+void evworld_freed(struct evworld *w) {
+  for (struct evlisten *l = w->starving; l; l = l->starving_next) evloop_raise(&l->source);
+}
+
+void evworld_keep_mute(struct evworld *w, int fd) {
+  unsigned place = w->mute_next++ % EVWORLD_MUTE_MAX;
+  if (w->mute_count == EVWORLD_MUTE_MAX) close(w->mute[place]);
+  else w->mute_count++;
+  w->mute[place] = fd;
+}
+
+void evworld_close_mute(struct evworld *w) {
+  for (unsigned i = 0; i < w->mute_count; i++) close(w->mute[i]);
+  w->mute_count = w->mute_next = 0;
+}
+
+bool evworld_shortage(struct err *err, int why, const char *doing) {
+  struct rlimit limit = { 0 };
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (why != EMFILE) return err_set(err, "the system has no descriptor left for %s: %s", doing, strerror(why));
+  return err_set(
+      err, "no descriptor left for %s: the limit of this process is %llu; raise it with ulimit -n (up to %llu here)",
+      doing, (unsigned long long)limit.rlim_cur, (unsigned long long)limit.rlim_max);
+}

@@ -1,0 +1,42 @@
+/* evworld: what the parts of evnet share: the loop, the read buffer, and the shortage of descriptors. */
+#ifndef MQRIG_EVWORLD_H
+#define MQRIG_EVWORLD_H
+
+#include <errno.h>
+
+#include "net/driver.h"
+#include "net/evloop.h"
+
+#define EVWORLD_MUTE_MAX 64 /* descriptors of vanished streams kept open; beyond it the oldest goes */
+
+struct evlisten;
+
+struct evworld {
+  struct net net;
+  struct evloop loop;
+  uint8_t *buffer;           /* NET_READ_MAX bytes that every stream reads into */
+  struct evlisten *starving; /* listeners that wait for descriptors */
+  int mute[EVWORLD_MUTE_MAX];
+  unsigned mute_count, mute_next;
+  struct evworld *abandoned_next;
+};
+
+static inline struct evworld *evworld_of(struct net *n) {
+  return (struct evworld *)n;
+}
+
+/* A descriptor was closed: listeners that wait for one try again. */
+void evworld_freed(struct evworld *w);
+
+/* Keeps a descriptor that must not be closed for as long as there is room, without reading it. */
+void evworld_keep_mute(struct evworld *w, int fd);
+void evworld_close_mute(struct evworld *w);
+
+static inline bool evworld_is_shortage(int why) {
+  return why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM;
+}
+
+/* Why `doing` ("a connection to 127.0.0.1:1883") got no descriptor: names the limit and what to do. Returns false. */
+bool evworld_shortage(struct err *err, int why, const char *doing);
+
+#endif

@@ -1,0 +1,64 @@
+/* pump: the inside of a chain: moving bytes and ends between owner, filters and stream. Included by chain.c and pump.c
+ * only.
+ *
+ * Every entry from outside is between pump_enter and pump_leave: handlers of the owner may free the chain, so nothing
+ * is released before the last has returned, and `dead` is asked after each.
+ */
+#ifndef MQRIG_PUMP_H
+#define MQRIG_PUMP_H
+
+#include "base/buffer.h"
+#include "net/chain.h"
+
+#define PUMP_HELD_MAX     (2 * NET_READ_MAX) /* input that the outermost filter does not take */
+#define PUMP_CHECK_MIN_NS 100000             /* between two looks at what is unacknowledged before a reset */
+#define PUMP_CHECK_MAX_NS 5000000
+#define PUMP_LATE_NS      1000000 /* a filter's deadline that stays due is ticked this often */
+
+/* How the connection ended, for the owner. */
+struct pump_failure {
+  enum stream_end end;
+  bool writing;
+  struct err why;
+};
+
+struct chain {
+  struct net *net;
+  const struct stream_handler *owner;
+  void *arg;
+  struct stream *stream;
+  struct filter *outermost, *innermost;
+  struct filter *gave; /* whose bytes the stream was given last; NULL: the owner's */
+  struct net_timer timer;
+  struct buffer held;
+  struct pump_failure *failure;
+  int64_t ticked_ns;
+  int64_t reset_by_ns, check_ns, check_wait_ns; /* while resetting */
+  unsigned depth;
+  enum chain_end asked, asked_passed; /* by the owner; given to the innermost filter */
+  enum chain_end done;                /* on the stream */
+  enum chain_end came, came_passed;   /* from the stream; given to the outermost filter */
+  bool dead, stalled, paused, reading_stopped, deaf, resetting, vanished, closing_now;
+  bool kicked, owes_fin, owes_closed, owes_failure; /* for the next turn */
+  bool told_fin, told_end;
+};
+
+void pump_init(struct chain *c);
+void pump_enter(struct chain *c);
+void pump_leave(struct chain *c); /* frees a dead chain; sets the timer of one that lives */
+
+/* Moves what can be moved towards the stream and returns what it is to write; does ends that are due. */
+struct slice pump_out(struct chain *c);
+void pump_discard(struct chain *c); /* takes the owner's output for nothing */
+
+/* Moves what can be moved towards the owner: in turns only. */
+void pump_in(struct chain *c);
+void pump_take(struct chain *c, struct slice bytes);
+
+void pump_update_reading(struct chain *c);
+void pump_fail(struct chain *c, enum stream_end end, bool writing, const char *why);
+void pump_tell_failure(struct chain *c);
+void pump_reset(struct chain *c, bool writing);
+bool pump_vanish(struct chain *c, struct err *err);
+
+#endif

@@ -1,0 +1,66 @@
+#include "net/stream.h"
+
+#include "net/driver.h"
+
+void stream_fini(struct stream *s) {
+  if (!s->dirty_link) return;
+  *s->dirty_link = s->dirty_next;
+  if (s->dirty_next) s->dirty_next->dirty_link = s->dirty_link;
+  else if (s->net->dirty_end == &s->dirty_next) s->net->dirty_end = s->dirty_link;
+  s->dirty_link = NULL;
+}
+
+void stream_own(struct stream *s, const struct stream_handler *handler, void *arg) {
+  s->handler = handler;
+  s->arg = arg;
+}
+
+void stream_want_write(struct stream *s) {
+  struct net *n = s->net;
+  if (s->dirty_link || s->blocked) return;
+  s->dirty_next = NULL;
+  s->dirty_link = n->dirty_end;
+  *n->dirty_end = s;
+  n->dirty_end = &s->dirty_next;
+}
+
+void stream_flush(struct stream *s) {
+  stream_fini(s);
+  s->net->ops->flush(s);
+}
+
+void stream_pause(struct stream *s, bool paused) {
+  s->net->ops->pause(s, paused);
+}
+
+size_t stream_unsent(const struct stream *s) {
+  return s->net->ops->unsent(s);
+}
+
+void stream_shutdown(struct stream *s) {
+  s->net->ops->shutdown(s);
+}
+
+void stream_set_buffers(struct stream *s, size_t send, size_t receive) {
+  s->net->ops->set_buffers(s, send, receive);
+}
+
+void stream_close(struct stream *s) {
+  s->net->ops->close(s);
+}
+
+void stream_reset(struct stream *s) {
+  s->net->ops->reset(s);
+}
+
+bool stream_vanish(struct stream *s, struct err *err) {
+  return s->net->ops->vanish(s, err);
+}
+
+const char *stream_peer(const struct stream *s) {
+  return s->peer;
+}
+
+const char *stream_local(const struct stream *s) {
+  return s->local;
+}
