@@ -1,8 +1,8 @@
 /* inject: the filter that does what the rules of a scope say, on one connection.
  *
- * Frames the bytes into packets, runs each through the pipeline of rules, and gives out what comes of it: bytes, waits, ends. The outcome
- * does not depend on how the bytes were cut into calls. Memory: what is held, delayed or stalled, up to INJECT_HELD_MAX
- * bytes a direction; then it takes no more, and the sender feels it.
+ * Frames the bytes into packets, runs each through the pipeline of rules, and gives out what comes of it: bytes, waits,
+ * ends. The outcome does not depend on how the bytes were cut into calls. Memory: what is held, delayed or stalled, up
+ * to INJECT_HELD_MAX bytes a direction; then it takes no more, and the sender feels it.
  */
 #ifndef MQRIG_INJECT_H
 #define MQRIG_INJECT_H
@@ -10,11 +10,14 @@
 #include "fault/scope.h"
 #include "net/chain.h"
 
-#define INJECT_PACKET_MAX (1u << 20) /* a larger packet is matched by its start and passed on in pieces; what needs all of it does not apply */
+#define INJECT_PACKET_MAX                                                                                              \
+  (1u << 20) /* a larger packet is matched by its start and passed on in pieces; what needs all of it does not apply   \
+              */
 #define INJECT_HELD_MAX (4u << 20)
 
-/* `out_is_up`: the owner of the chain is the client's side. `conn` comes back in firings. `partial_out` and `partial_in` are what of a
- * packet in progress has gone by already; copied. Push it with chain_push_inner. */
-struct filter *inject_new(struct scope *s, void *conn, bool out_is_up, struct slice partial_out, struct slice partial_in);
+/* `out_is_up`: the owner of the chain is the client's side. `conn` comes back in firings. `partial_out` and
+ * `partial_in` are what of a packet in progress has gone by already; copied. Push it with chain_push_inner. */
+struct filter *inject_new(struct scope *s, void *conn, bool out_is_up, struct slice partial_out,
+                          struct slice partial_in);
 
 #endif

@@ -1,7 +1,8 @@
 /* scope: the rules of one place: a client's link, a peer, a proxy or one of its connections.
  *
- * Rules run in the order in which they were installed, as a pipeline. A scope serves any number of connections at once: each has an
- * inject filter (inject.h) that keeps the counts and the bytes of its own; a rule put in or taken out reaches those that are up.
+ * Rules run in the order in which they were installed, as a pipeline. A scope serves any number of connections at once:
+ * each has an inject filter (inject.h) that keeps the counts and the bytes of its own; a rule put in or taken out
+ * reaches those that are up.
  */
 #ifndef MQRIG_SCOPE_H
 #define MQRIG_SCOPE_H
@@ -16,12 +17,12 @@ struct scope_rule; /* a rule installed: the handle */
 /* One firing, for a timeline or a log. Borrowed for the call. */
 struct scope_firing {
   const struct scope_rule *rule;
-  void *conn;               /* what inject_new was given */
-  bool up;                  /* direction */
-  uint64_t packet_index;    /* counted from 1 in that direction of the connection; 0 if not a packet */
-  uint64_t stream_offset;   /* of the packet's first byte, or of the byte acted at */
+  void *conn;             /* what inject_new was given */
+  bool up;                /* direction */
+  uint64_t packet_index;  /* counted from 1 in that direction of the connection; 0 if not a packet */
+  uint64_t stream_offset; /* of the packet's first byte, or of the byte acted at */
   int64_t at_ns;
-  const char *text;         /* what was done, a short static text: "drop" */
+  const char *text; /* what was done, a short static text: "drop" */
 };
 
 /* `fired` may be NULL. The seed is for every draw that the rules of the scope make. */
@@ -36,7 +37,7 @@ struct scope_rule *scope_add(struct scope *s, struct rule *rule, struct err *err
 void scope_remove(struct scope_rule *r);
 
 const struct rule *scope_rule_of(const struct scope_rule *r);
-uint64_t scope_seen(const struct scope_rule *r);  /* packets (or events) that matched its `what` and `which` selectors */
+uint64_t scope_seen(const struct scope_rule *r); /* packets (or events) that matched its `what` and `which` selectors */
 uint64_t scope_fired(const struct scope_rule *r);
 
 /* Lets the `n` oldest held packets go; 0: all, and ends the rule. Returns how many went. */

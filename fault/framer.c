@@ -1,0 +1,62 @@
+#include "fault/framer.h"
+
+/* Takes bytes until the fixed header is known, or is known to be none. */
+static void framer_header(struct framer *f, struct slice *rest) {
+  while (rest->size && !f->known && !f->lost) {
+    if (f->have == 0) {
+      f->index++;
+      f->offset = f->taken;
+    }
+    f->header[f->have++] = rest->data[0];
+    f->taken++;
+    *rest = slice_from(*rest, 1);
+    enum frame_result result = frame_read(slice_of(f->header, f->have), &f->frame);
+    f->known = result == FRAME_OK;
+    f->lost = result == FRAME_BAD;
+  }
+  f->from = f->have;
+}
+
+static void framer_take_head(struct framer *f, struct framer_piece *out) {
+  out->head = slice_of(f->header + f->sent, (size_t)(f->have - f->sent));
+  out->from = f->sent;
+  f->sent = f->have;
+}
+
+static bool framer_lost(struct framer *f, struct slice *rest, struct framer_piece *out) {
+  *out = (struct framer_piece){ .body = *rest };
+  framer_take_head(f, out);
+  out->offset = f->taken - out->head.size;
+  out->from = 0;
+  f->taken += rest->size;
+  *rest = slice_from(*rest, rest->size);
+  return out->head.size + out->body.size > 0;
+}
+
+bool framer_next(struct framer *f, struct slice *rest, struct framer_piece *out) {
+  bool begun = f->known;
+  if (!begun) framer_header(f, rest);
+  if (f->lost) return framer_lost(f, rest, out);
+  if (!f->known || (begun && !rest->size)) return false;
+  *out = (struct framer_piece){ .framed = true, .first = f->frame.first, .total = f->frame.size, .index = f->index };
+  out->offset = f->offset;
+  if (begun) out->from = f->from;
+  else framer_take_head(f, out);
+  out->body = slice_first(*rest, f->frame.size - f->from);
+  *rest = slice_from(*rest, out->body.size);
+  f->from += (uint32_t)out->body.size;
+  f->taken += out->body.size;
+  out->last = f->from == f->frame.size;
+  if (out->last) {
+    f->known = false;
+    f->have = f->sent = 0;
+  }
+  return true;
+}
+
+bool framer_pending(struct framer *f, struct framer_piece *out) {
+  if (f->known || f->lost || f->have == f->sent) return false;
+  *out = (struct framer_piece){ .framed = true, .first = f->header[0], .index = f->index, .offset = f->offset };
+  framer_take_head(f, out);
+  return true;
+}

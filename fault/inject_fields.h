@@ -1,0 +1,43 @@
+/* inject_fields: what the filter is made of, for the engine. */
+#ifndef MQRIG_INJECT_FIELDS_H
+#define MQRIG_INJECT_FIELDS_H
+
+#include "fault/inject.h"
+#include "fault/select.h"
+#include "fault/side.h"
+
+/* A rule on this connection. */
+struct inject_rule {
+  struct scope_rule *rule;
+  struct scope_tally *tally;
+  struct stage *stages[2]; /* by direction, NULL where it does not apply */
+};
+
+struct inject {
+  struct filter filter; /* first */
+  struct scope *scope;
+  struct list_node of_scope;
+  void *conn;
+  uint64_t number;      /* of the connection in the scope, from 1: names draws */
+  struct side sides[2]; /* by enum chain_direction */
+  struct select_client client;
+  struct inject_rule *rules;
+  size_t count, capacity;
+  size_t synced; /* rules of the scope looked at */
+  int64_t now_ns;
+  unsigned busy;  /* calls of the chain that are running */
+  bool stale;     /* rules were added or removed since */
+  bool again;     /* something can go on that did not come in by the running call */
+  bool disturbed; /* while the running call was at work */
+  bool kick;      /* the chain is to be told that something changed */
+  bool dead;      /* freed inside a call: goes at its end */
+};
+
+/* Takes notice of what a function of a script did to the rules. True: there was something, look at all stages again. */
+bool inject_follow(struct inject *f);
+
+static inline struct inject *inject_of(struct list_node *of_scope) {
+  return LIST_OWNER(of_scope, struct inject, of_scope);
+}
+
+#endif

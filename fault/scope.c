@@ -1,0 +1,227 @@
+#include "fault/scope_fields.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "fault/inject_fields.h"
+
+struct scope *scope_new(uint64_t seed, void (*fired)(void *arg, const struct scope_firing *f), void *arg) {
+  struct scope *s = mem_zero(sizeof *s);
+  s->seed = seed;
+  s->fired = fired;
+  s->arg = arg;
+  list_init(&s->filters);
+  return s;
+}
+
+static void scope_destroy(struct scope *s) {
+  for (size_t i = 0; i < s->count; i++) {
+    rule_free(s->rules[i]->rule);
+    free(s->rules[i]);
+  }
+  free(s->rules);
+  free(s);
+}
+
+static bool scope_is_gone(const struct scope *s) {
+  return s->orphan && !s->busy && list_empty(&s->filters);
+}
+
+void scope_free(struct scope *s) {
+  if (!s) return;
+  s->orphan = true;
+  s->fired = NULL;
+  if (scope_is_gone(s)) scope_destroy(s);
+}
+
+void scope_join(struct scope *s, struct list_node *filter) {
+  list_append(&s->filters, filter);
+}
+
+void scope_leave(struct scope *s, struct list_node *filter) {
+  list_remove(filter);
+  if (scope_is_gone(s)) scope_destroy(s);
+}
+
+/* A kick only sets a timer of the chain: nothing is called back from here. */
+static void scope_settle(struct scope *s) {
+  if (s->busy || !s->kick) return;
+  s->kick = false;
+  for (struct list_node *n = list_first(&s->filters); n; n = list_next(&s->filters, n)) {
+    struct inject *f = inject_of(n);
+    if (f->kick && f->filter.chain) chain_kick(f->filter.chain);
+    f->kick = false;
+  }
+}
+
+void scope_kick(struct scope *s, struct inject *filter) {
+  filter->kick = s->kick = true;
+  scope_settle(s);
+}
+
+void scope_enter_call(struct scope *s) {
+  s->busy++;
+}
+
+void scope_leave_call(struct scope *s) {
+  s->busy--;
+  if (scope_is_gone(s)) scope_destroy(s);
+  else scope_settle(s);
+}
+
+bool scope_is_empty(const struct scope *s) {
+  return s->live == 0;
+}
+
+static bool scope_accepts(const struct scope *s, const struct rule *r, struct err *err) {
+  if (s->live >= SCOPE_RULES_MAX)
+    return err_set(err, "%d rules are installed here, and that is the most", SCOPE_RULES_MAX);
+  if (rule_term(r, WORDS_WHERE) && !r->hooks.where)
+    return err_set(err, "`where` needs a function, which only a script can give");
+  if (rule_term(r, WORDS_REWRITE) && !r->hooks.rewrite)
+    return err_set(err, "`rewrite` needs a function, which only a script can give");
+  return true;
+}
+
+struct scope_rule *scope_add(struct scope *s, struct rule *rule, struct err *err) {
+  if (!scope_accepts(s, rule, err)) {
+    rule_free(rule);
+    return NULL;
+  }
+  if (s->count == s->capacity) {
+    s->capacity = s->capacity ? 2 * s->capacity : 8;
+    s->rules = mem_resize(s->rules, s->capacity * sizeof *s->rules);
+  }
+  struct scope_rule *r = mem_zero(sizeof *r);
+  *r = (struct scope_rule){ .scope = s, .rule = rule, .site = s->count + 1 };
+  list_init(&r->stages);
+  s->rules[s->count++] = r;
+  s->live++;
+  for (struct list_node *n = list_first(&s->filters); n; n = list_next(&s->filters, n))
+    inject_of(n)->stale = inject_of(n)->disturbed = true;
+  return r;
+}
+
+void scope_remove(struct scope_rule *r) {
+  struct scope *s = r->scope;
+  if (r->removed) return;
+  r->removed = true;
+  s->live--;
+  for (struct list_node *n = list_first(&s->filters); n; n = list_next(&s->filters, n)) {
+    struct inject *f = inject_of(n);
+    f->stale = f->disturbed = f->again = f->kick = s->kick = true;
+  }
+  scope_settle(s);
+}
+
+const struct rule *scope_rule_of(const struct scope_rule *r) {
+  return r->rule;
+}
+
+uint64_t scope_seen(const struct scope_rule *r) {
+  return r->all.seen;
+}
+
+uint64_t scope_fired(const struct scope_rule *r) {
+  return r->all.fired;
+}
+
+static struct stage *scope_stage(struct list_node *of_rule) {
+  return LIST_OWNER(of_rule, struct stage, of_rule);
+}
+
+/* The stage that holds the oldest of the rule's packets, or NULL. */
+static struct stage *scope_oldest(const struct scope_rule *r) {
+  struct stage *oldest = NULL;
+  for (struct list_node *n = list_first(&r->stages); n; n = list_next(&r->stages, n)) {
+    struct stage *g = scope_stage(n);
+    if (g->held.head && (!oldest || g->held.head->turn < oldest->held.head->turn)) oldest = g;
+  }
+  return oldest;
+}
+
+static size_t scope_count_held(const struct scope_rule *r) {
+  size_t count = 0;
+  for (struct list_node *n = list_first(&r->stages); n; n = list_next(&r->stages, n))
+    for (const struct unit *u = scope_stage(n)->held.head; u; u = u->next) count++;
+  return count;
+}
+
+size_t scope_release(struct scope_rule *r, size_t n) {
+  size_t count = 0;
+  if (n == 0) {
+    count = scope_count_held(r);
+    scope_remove(r);
+    return count;
+  }
+  for (struct stage *g = scope_oldest(r); g && count < n; g = scope_oldest(r), count++) {
+    struct inject *f = g->side->inject;
+    unit_push(&g->released, unit_pop(&g->held));
+    f->again = f->disturbed = f->kick = r->scope->kick = true;
+  }
+  scope_settle(r->scope);
+  return count;
+}
+
+bool scope_met(const struct scope_rule *r, struct err *why) {
+  uint64_t owes = rule_owes(r->rule);
+  char text[256];
+  if (r->all.fired >= owes) return true;
+  rule_print(r->rule, text, sizeof text);
+  return err_set(why,
+                 "the rule \"%s\" was to fire%s and did so %llu times of %llu: what it is about was seen %llu times",
+                 text, owes > 1 ? " more often" : "", (unsigned long long)r->all.fired, (unsigned long long)owes,
+                 (unsigned long long)r->all.seen);
+}
+
+uint64_t scope_draw(const struct scope_rule *r, enum scope_use use, uint64_t conn, uint64_t occurrence) {
+  return rng_hash(r->scope->seed, r->site * SCOPE_USES + use, conn, occurrence);
+}
+
+void scope_fire(struct scope_rule *r, struct scope_tally *tally, struct scope_firing *f) {
+  r->all.fired++;
+  if (tally != &r->all) tally->fired++;
+  f->rule = r;
+  f->text = words_row(rule_action(r->rule)->word)->name;
+  if (r->scope->fired) r->scope->fired(r->scope->arg, f);
+}
+
+/* Getting in. */
+
+struct scope_entering {
+  enum scope_entry entry;
+  int64_t delay_ns;
+};
+
+static void scope_enter_refuse(const struct scope_rule *r, struct scope_entering *e) {
+  (void)r;
+  e->entry = SCOPE_REFUSE;
+}
+
+static void scope_enter_delay(const struct scope_rule *r, struct scope_entering *e) {
+  uint64_t bits = scope_draw(r, SCOPE_USE_DELAY, 0, r->all.seen);
+  e->delay_ns += distribution_draw(&rule_action(r->rule)->args[0].distribution, bits);
+}
+
+static void (*const scope_entries[WORDS_IDS])(const struct scope_rule *r, struct scope_entering *e) = {
+  [WORDS_REFUSE] = scope_enter_refuse,
+  [WORDS_DELAY] = scope_enter_delay,
+};
+
+enum scope_entry scope_enter(struct scope *s, bool accept, int64_t now_ns, int64_t *delay_ns) {
+  enum words_place place = accept ? WORDS_ACCEPT : WORDS_CONNECT;
+  struct scope_entering e = { SCOPE_ENTER, 0 };
+  scope_enter_call(s);
+  for (size_t i = 0; i < s->count && e.entry == SCOPE_ENTER; i++) {
+    struct scope_rule *r = s->rules[i];
+    struct scope_firing f = { .up = true, .at_ns = now_ns };
+    if (r->removed || r->rule->place != place || !select_counts(r, &r->all, 0)) continue;
+    scope_fire(r, &r->all, &f);
+    scope_entries[rule_action(r->rule)->word](r, &e);
+  }
+  *delay_ns = e.delay_ns;
+  scope_leave_call(s);
+  return e.entry;
+}

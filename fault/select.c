@@ -1,0 +1,206 @@
+#include "fault/select.h"
+
+#include "mqtt/decode.h"
+#include "mqtt/topic.h"
+
+/* Selectors. A row that needs fields never matches a malformed packet. */
+
+struct select_packet {
+  const struct unit *unit;
+  const struct packet *packet;
+  const struct select_client *client;
+  const struct rule *rule;
+};
+
+static bool select_qos(const struct value *args, const struct select_packet *s) {
+  return s->packet->type == SPEC_PUBLISH && s->packet->qos == args[0].number;
+}
+
+static bool select_id(const struct value *args, const struct select_packet *s) {
+  const struct spec_packet *row = spec_packet(s->packet->type);
+  bool has_id = row && row->has_packet_id && (s->packet->type != SPEC_PUBLISH || s->packet->qos > 0);
+  return has_id && s->packet->packet_id == args[0].number;
+}
+
+static bool select_topic(const struct value *args, const struct select_packet *s) {
+  return s->packet->type == SPEC_PUBLISH && topic_matches(args[0].text, s->packet->topic);
+}
+
+/* `*` is any run of bytes, `?` any one. */
+static bool select_glob(struct slice pattern, struct slice text) {
+  size_t p = 0, t = 0, star = SIZE_MAX, star_text = 0;
+  while (t < text.size) {
+    if (p < pattern.size && pattern.data[p] == '*') {
+      star = p++;
+      star_text = t;
+    } else if (p < pattern.size && (pattern.data[p] == '?' || pattern.data[p] == text.data[t])) {
+      p++;
+      t++;
+    } else if (star != SIZE_MAX) {
+      p = star + 1;
+      t = ++star_text;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size && pattern.data[p] == '*') p++;
+  return p == pattern.size;
+}
+
+static bool select_client_id(const struct value *args, const struct select_packet *s) {
+  return s->client->known && select_glob(args[0].text, buffer_slice(&s->client->id));
+}
+
+static bool select_dup(const struct value *args, const struct select_packet *s) {
+  return s->packet->type == SPEC_PUBLISH && s->packet->dup == (args[0].number != 0);
+}
+
+static bool select_retain(const struct value *args, const struct select_packet *s) {
+  return s->packet->type == SPEC_PUBLISH && s->packet->retain == (args[0].number != 0);
+}
+
+static bool select_size(const struct value *args, const struct select_packet *s) {
+  return s->unit->total >= args[0].number && (!args[1].given || s->unit->total <= args[1].number);
+}
+
+/* A SUBACK has one for each topic: any of them. */
+static bool select_reason(const struct value *args, const struct select_packet *s) {
+  const struct packet *p = s->packet;
+  if (p->type == SPEC_SUBACK || p->type == SPEC_UNSUBACK)
+    return p->items.size && memchr(p->items.data, (int)args[0].number, p->items.size);
+  bool has_reason = p->type == SPEC_CONNACK || p->version == SPEC_5_0;
+  return has_reason && p->reason_code == args[0].number;
+}
+
+static bool select_where(const struct value *args, const struct select_packet *s) {
+  (void)args;
+  return s->rule->hooks.where(s->rule->hooks.arg, s->packet);
+}
+
+static const struct {
+  bool (*matches)(const struct value *args, const struct select_packet *s);
+  bool decodes, fields;
+} select_rows[WORDS_IDS] = {
+  [WORDS_QOS] = { select_qos, true, true },      [WORDS_ID] = { select_id, true, true },
+  [WORDS_TOPIC] = { select_topic, true, true },  [WORDS_CLIENT] = { select_client_id, false, false },
+  [WORDS_DUP] = { select_dup, true, true },      [WORDS_RETAIN] = { select_retain, true, true },
+  [WORDS_SIZE] = { select_size, false, false },  [WORDS_REASON] = { select_reason, true, true },
+  [WORDS_WHERE] = { select_where, true, false },
+};
+
+/* A copy of the start whose remaining length is what is there. */
+static struct slice select_shorten(struct slice start, struct buffer *scratch) {
+  size_t header = 1;
+  while (start.data[header] & 0x80) header++;
+  size_t rest = start.size - header - 1;
+  uint8_t fixed[4] = { start.data[0], (uint8_t)(rest & 0x7f) | 0x80, (uint8_t)(rest >> 7 & 0x7f) | 0x80,
+                       (uint8_t)(rest >> 14) };
+  buffer_append(scratch, slice_of(fixed, sizeof fixed));
+  buffer_append(scratch, slice_from(start, header + 1));
+  return buffer_slice(scratch);
+}
+
+bool select_decode(const struct unit *u, const struct select_client *c, struct buffer *scratch, struct packet *out) {
+  struct slice bytes = unit_slice(u);
+  if (bytes.size < u->total) bytes = select_shorten(slice_first(bytes, SELECT_START_MAX), scratch);
+  return decode_packet(bytes, c->version, out, NULL) == DECODE_OK;
+}
+
+static bool select_terms(const struct rule *r, struct select_packet *s, bool decoded, bool malformed) {
+  for (size_t i = 0; i < r->term_count; i++) {
+    const struct rule_term *t = &r->terms[i];
+    if (!select_rows[t->word].matches || select_rows[t->word].decodes != decoded) continue;
+    if (malformed && select_rows[t->word].fields) return false;
+    if (!select_rows[t->word].matches(t->args, s)) return false;
+  }
+  return true;
+}
+
+static bool select_looks_inside(const struct rule *r) {
+  for (size_t i = 0; i < r->term_count; i++)
+    if (select_rows[r->terms[i].word].decodes) return true;
+  return false;
+}
+
+bool select_matches(const struct rule *r, const struct unit *u, const struct select_client *c) {
+  struct packet p = { 0 };
+  struct buffer scratch;
+  struct select_packet s = { u, &p, c, r };
+  if (!select_terms(r, &s, false, false)) return false;
+  if (!select_looks_inside(r)) return true;
+  buffer_init(&scratch, SELECT_START_MAX + 8);
+  bool good = select_decode(u, c, &scratch, &p);
+  bool matches = select_terms(r, &s, true, !good);
+  buffer_fini(&scratch);
+  return matches;
+}
+
+/* Positions. */
+
+bool select_position(const struct rule *r, uint64_t total, bool after, uint64_t *at) {
+  const struct rule_term *t = rule_term(r, WORDS_AT_BYTE);
+  if (rule_term(r, WORDS_AFTER_PACKET)) after = true;
+  if (rule_term(r, WORDS_BEFORE)) after = false;
+  *at = after ? total : 0;
+  if (!t) return true;
+  int64_t n = t->args[0].number;
+  uint64_t back = n < 0 ? (uint64_t)-n : 0;
+  if (back > total || (n >= 0 && (uint64_t)n > total)) return false;
+  *at = n < 0 ? total - back : (uint64_t)n;
+  return true;
+}
+
+/* Occurrences. */
+
+struct select_occurrence {
+  uint64_t n; /* from 1 */
+  uint64_t fired;
+  const struct scope_rule *rule;
+  uint64_t conn;
+};
+
+static bool select_first(const struct value *args, const struct select_occurrence *o) {
+  (void)args;
+  return o->n == 1;
+}
+
+static bool select_nth(const struct value *args, const struct select_occurrence *o) {
+  return o->n == (uint64_t)args[0].number;
+}
+
+static bool select_range(const struct value *args, const struct select_occurrence *o) {
+  return o->n >= (uint64_t)args[0].number && o->n <= (uint64_t)args[1].number;
+}
+
+static bool select_every(const struct value *args, const struct select_occurrence *o) {
+  return o->n % (uint64_t)args[0].number == 0;
+}
+
+static bool select_prob(const struct value *args, const struct select_occurrence *o) {
+  uint64_t bits = scope_draw(o->rule, SCOPE_USE_PROB, o->conn, o->n);
+  return (uint64_t)(((unsigned __int128)bits * VALUE_RATIO_ONE) >> 64) < (uint64_t)args[0].number;
+}
+
+static bool select_times(const struct value *args, const struct select_occurrence *o) {
+  return o->fired < (uint64_t)args[0].number;
+}
+
+static const struct {
+  bool (*means)(const struct value *args, const struct select_occurrence *o);
+} select_occurrences[WORDS_IDS] = {
+  [WORDS_FIRST] = { select_first }, [WORDS_NTH] = { select_nth },   [WORDS_RANGE] = { select_range },
+  [WORDS_EVERY] = { select_every }, [WORDS_PROB] = { select_prob }, [WORDS_TIMES] = { select_times },
+};
+
+bool select_counts(struct scope_rule *r, struct scope_tally *tally, uint64_t conn) {
+  bool across = rule_term(r->rule, WORDS_ACROSS) || (r->rule->place & WORDS_ENTRY);
+  const struct scope_tally *counted = across ? &r->all : tally;
+  tally->seen++;
+  if (tally != &r->all) r->all.seen++;
+  struct select_occurrence o = { counted->seen, counted->fired, r, across ? 0 : conn };
+  for (size_t i = 0; i < r->rule->term_count; i++) {
+    const struct rule_term *t = &r->rule->terms[i];
+    if (select_occurrences[t->word].means && !select_occurrences[t->word].means(t->args, &o)) return false;
+  }
+  return true;
+}

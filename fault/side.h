@@ -1,0 +1,71 @@
+/* side: one direction of one connection: the framing, the stages of the rules, and what is ready to go on.
+ *
+ * Out: framing, rules on packets, rules on bytes. In: rules on bytes, framing, rules on packets. Each unit goes all the
+ * way, as far as it can, before the next one comes in: so the order of what happens does not depend on how bytes were
+ * cut.
+ */
+#ifndef MQRIG_SIDE_H
+#define MQRIG_SIDE_H
+
+#include "fault/framer.h"
+#include "fault/stage.h"
+
+#define SIDE_CHUNK_MAX 65536 /* bytes put together for one write */
+
+struct inject;
+
+struct side {
+  struct inject *inject;
+  enum chain_direction direction;
+  bool up;
+  struct stage **stages;
+  size_t count, capacity;
+  size_t frame;       /* place of the framing stage */
+  size_t last_packet; /* place of the last stage that sees packets */
+  struct framer framer;
+  struct buffer track;   /* what of the packet in progress has passed last_packet */
+  bool track_mid;        /* a packet is in progress there */
+  struct buffer connect; /* CONNECT, as far as it came */
+  struct unit_queue out;
+  size_t held;        /* bytes in all units */
+  uint64_t emitted;   /* bytes put out */
+  unsigned stalls;    /* stages that are stalled: nothing more is taken */
+  unsigned retired;   /* stages on their way out */
+  enum chain_end end; /* behind `out` */
+  uint64_t cut_index; /* the packet in which a rule has ended the direction, and where in it */
+  uint64_t cut_at;
+  enum chain_end cut_end;
+  size_t shut_count; /* so many stages, from the first, are shut: a rule has ended the direction there */
+};
+
+void side_init(struct side *s, struct inject *inject, enum chain_direction direction, bool up);
+void side_fini(struct side *s);
+
+/* What of a packet in progress has gone by before. */
+void side_skip(struct side *s, struct slice partial);
+
+/* Puts a stage in for the rule; takes out those that were retired and are idle. */
+struct stage *side_add(struct side *s, struct scope_rule *rule, struct scope_tally *tally);
+void side_sweep(struct side *s);
+
+size_t side_take(struct side *s, struct slice bytes);
+void side_end(struct side *s, enum chain_end end);
+void side_pump(struct side *s);
+struct slice side_give(const struct side *s);
+void side_gave(struct side *s, size_t n);
+int64_t side_deadline(const struct side *s);
+
+/* For stages.
+ *
+ * Where what goes on from there goes to; that nothing goes on from stages up to there; ends the direction at once. */
+void side_forward(struct side *s, const struct stage *from, struct unit *u);
+void side_shut(struct side *s, size_t up_to);
+void side_end_now(struct side *s, enum chain_end end);
+
+/* The work of the framing stage: one piece of what came in. False: nothing to do. */
+bool side_frame(struct side *s, struct unit_queue *in);
+
+/* A rule ends the direction at byte `at` of that unit. */
+void side_cut(struct side *s, const struct unit *u, size_t at, enum chain_end end);
+
+#endif

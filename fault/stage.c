@@ -1,0 +1,333 @@
+#include "fault/stage.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "fault/inject_fields.h"
+
+int64_t stage_now(const struct stage *g) {
+  return g->side->inject->now_ns;
+}
+
+/* What has gone by of the packet in progress, so that the rule can know it when the rest comes. */
+static void stage_begin_join(struct stage *g) {
+  const struct side *s = g->side;
+  struct slice gone = buffer_slice(&s->track);
+  if (!gone.size || !(g->types >> (gone.data[0] >> 4) & 1)) return;
+  g->join = unit_new(&g->side->held);
+  g->join->framed = true;
+  g->join->first = gone.data[0];
+  unit_append(g->join, gone);
+  g->join->gone = (uint32_t)gone.size;
+}
+
+struct stage *stage_new(struct side *side, struct scope_rule *rule, struct scope_tally *tally) {
+  struct stage *g = mem_zero(sizeof *g);
+  g->side = side;
+  if (!rule) return g;
+  g->rule = rule;
+  g->tally = tally;
+  g->kind = rule->rule->place;
+  g->types = rule->rule->types;
+  g->action = action_row(rule_action(rule->rule)->word);
+  g->args = rule_action(rule->rule)->args;
+  g->mid = side->track_mid;
+  g->line_ns = INT64_MIN / 2;
+  g->passed = side->direction == CHAIN_OUT ? side->emitted : side->framer.taken;
+  if (g->kind == WORDS_PACKETS) stage_begin_join(g);
+  list_append(&rule->stages, &g->of_rule);
+  return g;
+}
+
+static void stage_unstall(struct stage *g) {
+  if (g->stalled) g->side->stalls--;
+  g->stalled = false;
+}
+
+void stage_stall(struct stage *g, int64_t until_ns) {
+  if (!g->stalled) g->side->stalls++;
+  g->stalled = true;
+  g->stalled_until_ns = until_ns;
+}
+
+void stage_discard(struct stage *g, int64_t until_ns) {
+  g->discards = true;
+  g->discards_until_ns = until_ns;
+}
+
+void stage_shut(struct stage *g) {
+  g->closed = true;
+  stage_unstall(g);
+  unit_clear(&g->in);
+  unit_clear(&g->line);
+  unit_clear(&g->held);
+  unit_clear(&g->released);
+  unit_free(g->join);
+  g->join = NULL;
+}
+
+void stage_free(struct stage *g) {
+  stage_shut(g);
+  list_remove(&g->of_rule);
+  free(g);
+}
+
+static void stage_send(struct stage *g, struct unit *u) {
+  if (!u->end && buffer_size(&u->bytes) == 0) {
+    unit_free(u);
+    return;
+  }
+  if (u->framed) g->mid = !u->last;
+  side_forward(g->side, g, u);
+}
+
+void stage_wait(struct stage *g, struct unit *u, int64_t ready_ns) {
+  u->ready_ns = g->line_ns = ready_ns;
+  unit_push(&g->line, u);
+}
+
+void stage_pass(struct stage *g, struct unit *u) {
+  if (g->line.head || g->stalled) stage_wait(g, u, stage_now(g));
+  else stage_send(g, u);
+}
+
+static struct unit *stage_injected(const struct stage *g, struct slice bytes, const struct unit *cause) {
+  struct unit *u = unit_new(&g->side->held);
+  u->injected = true;
+  u->index = cause->index;
+  u->offset = cause->offset;
+  unit_append(u, bytes);
+  return u;
+}
+
+void stage_pass_bytes(struct stage *g, struct slice bytes, const struct unit *cause, bool framed) {
+  struct frame frame;
+  while (framed && bytes.size && frame_read(bytes, &frame) == FRAME_OK && frame.size <= bytes.size) {
+    struct unit *u = stage_injected(g, slice_first(bytes, frame.size), cause);
+    u->framed = u->last = true;
+    u->first = frame.first;
+    u->total = frame.size;
+    stage_pass(g, u);
+    bytes = slice_from(bytes, frame.size);
+  }
+  if (bytes.size) stage_pass(g, stage_injected(g, bytes, cause));
+}
+
+struct unit *stage_pass_before(struct stage *g, struct unit *u, size_t at) {
+  if (at == 0) return u;
+  if (at >= buffer_size(&u->bytes)) {
+    stage_pass(g, u);
+    return NULL;
+  }
+  struct unit *rest = unit_split(u, at);
+  stage_pass(g, u);
+  return rest;
+}
+
+void stage_pass_end(struct stage *g, enum chain_end end) {
+  stage_send(g, unit_new_end(&g->side->held, end));
+  side_shut(g->side, g->place);
+}
+
+/* The packet that was being put together is not going to be whole: what there is goes on as it is. */
+static void stage_break(struct stage *g) {
+  struct unit *u = g->join;
+  if (!u) return;
+  g->join = NULL;
+  unit_strip(u);
+  stage_pass(g, u);
+}
+
+static void stage_fire(struct stage *g, uint64_t index, uint64_t offset) {
+  const struct inject *f = g->side->inject;
+  struct scope_firing firing = {
+    .conn = f->conn, .up = g->side->up, .packet_index = index, .stream_offset = offset, .at_ns = f->now_ns
+  };
+  scope_fire(g->rule, g->tally, &firing);
+}
+
+static void stage_act(struct stage *g, struct unit *u, size_t at, uint64_t offset) {
+  stage_fire(g, u->index, offset);
+  g->action->act(g, u, at);
+}
+
+/* Whether the rule means this packet (or its start, of a large one), and where it is to act. Counts. */
+static bool stage_means(struct stage *g, const struct unit *u, uint64_t *at) {
+  const struct inject *f = g->side->inject;
+  const struct rule *r = g->rule->rule;
+  bool possible = select_position(r, u->total, g->action->after, at);
+  bool late = possible && *at < u->gone, partial = u->gone || u->total > INJECT_PACKET_MAX;
+  if (late || (partial && g->action->whole)) return false;
+  return select_matches(r, u, &f->client) && select_counts(g->rule, g->tally, f->number) && possible;
+}
+
+static void stage_meet(struct stage *g, struct unit *u) {
+  uint64_t at;
+  bool means = stage_means(g, u, &at);
+  uint32_t gone = u->gone;
+  unit_strip(u);
+  if (means) stage_act(g, u, (size_t)at - gone, u->offset + at);
+  else stage_pass(g, u);
+}
+
+/* Whether the unit goes on where the packet that is being put together stops. */
+static bool stage_continues(const struct stage *g, const struct unit *u) {
+  return g->join && u->from > 0 && buffer_size(&g->join->bytes) == u->from;
+}
+
+/* Puts a piece to those before it. False: it has no beginning here, and was passed on. */
+static bool stage_join(struct stage *g, struct unit *u) {
+  if (!stage_continues(g, u)) {
+    stage_break(g);
+    if (u->from == 0) g->join = u;
+    else stage_pass(g, u);
+    return u->from == 0;
+  }
+  struct unit *j = g->join;
+  unit_append(j, unit_slice(u));
+  j->last = u->last;
+  j->total = u->total;
+  j->index = u->index;
+  j->offset = u->offset;
+  unit_free(u);
+  return true;
+}
+
+static struct unit *stage_take_join(struct stage *g) {
+  struct unit *u = g->join;
+  g->join = NULL;
+  return u;
+}
+
+/* A piece of a large packet that the rule means: acts once the position is in it. */
+static void stage_aim(struct stage *g, struct unit *u) {
+  uint64_t from = u->from, size = buffer_size(&u->bytes);
+  if (g->aim > from + size) {
+    stage_pass(g, u);
+    return;
+  }
+  g->aims = false;
+  stage_act(g, u, (size_t)(g->aim - from), u->offset + g->aim);
+}
+
+/* Too large to be kept: known by its start, and passed on in pieces. */
+static void stage_arrive_large(struct stage *g, struct unit *u) {
+  if (u->from == 0) g->aims = false;
+  if (g->aims) {
+    stage_aim(g, u);
+    return;
+  }
+  if (g->join && g->join->gone) stage_break(g);
+  if (!stage_join(g, u) || buffer_size(&g->join->bytes) < SELECT_START_MAX) return;
+  struct unit *start = stage_take_join(g);
+  g->aims = stage_means(g, start, &g->aim);
+  if (g->aims) stage_aim(g, start);
+  else stage_pass(g, start);
+}
+
+static void stage_meet_end(struct stage *g, struct unit *u) {
+  const struct inject *f = g->side->inject;
+  bool means = select_matches(g->rule->rule, u, &f->client) && select_counts(g->rule, g->tally, f->number);
+  if (means) stage_act(g, u, 0, g->side->framer.taken);
+  else stage_pass(g, u);
+}
+
+static void stage_arrive_packets(struct stage *g, struct unit *u) {
+  if (!u->framed || !(g->types >> (u->first >> 4) & 1)) {
+    stage_break(g);
+    stage_pass(g, u);
+  } else if (u->total > INJECT_PACKET_MAX) {
+    stage_arrive_large(g, u);
+  } else if (unit_is_whole(u)) {
+    stage_break(g);
+    stage_meet(g, u);
+  } else if (stage_join(g, u) && g->join->last) {
+    stage_meet(g, stage_take_join(g));
+  }
+}
+
+/* `aims`: the rule has begun to act; `aim`: where. */
+static void stage_arrive_bytes(struct stage *g, struct unit *u) {
+  const struct rule_term *placed = rule_term(g->rule->rule, WORDS_AT_BYTE);
+  uint64_t from = g->passed, size = buffer_size(&u->bytes), at = 0;
+  g->passed += size;
+  if (!g->aims) {
+    g->aim = placed ? (uint64_t)placed->args[0].number : from;
+    if (g->done || g->aim < from || g->aim > g->passed) {
+      stage_pass(g, u);
+      return;
+    }
+    at = g->aim - from;
+    g->aims = g->action->goes_on && !(placed && g->action->once_placed);
+    g->done = true;
+    select_counts(g->rule, g->tally, g->side->inject->number);
+    stage_fire(g, 0, g->aim);
+  }
+  g->action->act(g, u, (size_t)at);
+}
+
+/* Whether the unit vanishes in a black hole. One that closes lets the rest of a packet go by first. */
+static bool stage_swallows(struct stage *g, const struct unit *u) {
+  if (!g->discards || u->end) return false;
+  bool boundary = g->kind == WORDS_BYTES || !u->framed || u->from == 0;
+  if (boundary && stage_now(g) >= g->discards_until_ns) g->discards = false;
+  return g->discards;
+}
+
+static void stage_arrive(struct stage *g, struct unit *u) {
+  if (stage_swallows(g, u)) {
+    unit_free(u);
+  } else if (g->retired) {
+    stage_pass(g, u);
+  } else if (u->end) {
+    stage_break(g);
+    if (g->kind == WORDS_END) stage_meet_end(g, u);
+    else stage_pass(g, u);
+  } else if (g->kind == WORDS_BYTES) {
+    stage_arrive_bytes(g, u);
+  } else if (g->kind == WORDS_PACKETS) {
+    stage_arrive_packets(g, u);
+  } else {
+    stage_pass(g, u);
+  }
+}
+
+bool stage_step(struct stage *g) {
+  if (!g->kind) return side_frame(g->side, &g->in);
+  struct unit *u = unit_pop(&g->in);
+  if (u) {
+    stage_arrive(g, u);
+    return true;
+  }
+  if (g->released.head && !g->mid) {
+    stage_send(g, unit_pop(&g->released));
+    return true;
+  }
+  if (g->stalled && stage_now(g) >= g->stalled_until_ns) stage_unstall(g);
+  if (g->stalled || !g->line.head || g->line.head->ready_ns > stage_now(g)) return false;
+  stage_send(g, unit_pop(&g->line));
+  return true;
+}
+
+int64_t stage_deadline(const struct stage *g) {
+  if (g->stalled) return g->stalled_until_ns;
+  return g->line.head ? g->line.head->ready_ns : NET_NEVER;
+}
+
+void stage_retire(struct stage *g) {
+  list_remove(&g->of_rule);
+  stage_break(g);
+  stage_unstall(g);
+  g->discards_until_ns = INT64_MIN;
+  if (g->kind == WORDS_BYTES) g->discards = false;
+  unit_move(&g->released, &g->held);
+  for (struct unit *u = g->line.head; u; u = u->next) u->ready_ns = INT64_MIN;
+  g->retired = true;
+  g->rule = NULL;
+  g->tally = NULL;
+  g->side->retired++;
+}
+
+bool stage_is_idle(const struct stage *g) {
+  return !g->in.head && !g->line.head && !g->released.head && !g->join && !g->discards;
+}

@@ -1,0 +1,85 @@
+/* words: the vocabulary of rules: selectors, occurrences, positions, actions, obligations.
+ *
+ * One row a word: its part of the sentence, its arguments, where it makes sense, and what to say where it does not. The
+ * order of the table is the order of the canonical text. What a word does is a row of select.c or action.c.
+ */
+#ifndef MQRIG_WORDS_H
+#define MQRIG_WORDS_H
+
+#include "fault/value.h"
+
+#define WORDS_ARGS_MAX 2
+
+enum words_part {
+  WORDS_WHICH = 1,
+  WORDS_OCCURRENCE = 2,
+  WORDS_COUNTING = 4,
+  WORDS_POSITION = 8,
+  WORDS_ACTION = 16,
+  WORDS_OBLIGATION = 32
+};
+
+enum words_id {
+  WORDS_QOS,
+  WORDS_ID,
+  WORDS_TOPIC,
+  WORDS_CLIENT,
+  WORDS_DUP,
+  WORDS_RETAIN,
+  WORDS_SIZE,
+  WORDS_REASON,
+  WORDS_WHERE,
+  WORDS_FIRST,
+  WORDS_NTH,
+  WORDS_RANGE,
+  WORDS_EVERY,
+  WORDS_PROB,
+  WORDS_TIMES,
+  WORDS_ACROSS,
+  WORDS_AT_BYTE,
+  WORDS_BEFORE,
+  WORDS_AFTER_PACKET,
+  WORDS_DELAY,
+  WORDS_SPLIT,
+  WORDS_STALL,
+  WORDS_BLACKHOLE,
+  WORDS_RST,
+  WORDS_FIN,
+  WORDS_CLOSE,
+  WORDS_REFUSE,
+  WORDS_DROP,
+  WORDS_HOLD,
+  WORDS_REWRITE,
+  WORDS_INJECT,
+  WORDS_MUST_FIRE,
+  WORDS_MAY_FIRE,
+  WORDS_NAME,
+  WORDS_IDS
+};
+
+/* What a rule is about. */
+enum words_place { WORDS_PACKETS = 1, WORDS_BYTES = 2, WORDS_END = 4, WORDS_CONNECT = 8, WORDS_ACCEPT = 16 };
+#define WORDS_ENTRY (WORDS_CONNECT | WORDS_ACCEPT)
+
+struct words_arg {
+  enum value_kind kind; /* VALUE_NONE: there is no such argument */
+  bool optional;
+};
+
+struct words_row {
+  const char *name;
+  enum words_part part;
+  struct words_arg args[WORDS_ARGS_MAX];
+  unsigned places;       /* enum words_place: where the word makes sense */
+  const char *elsewhere; /* the sentence for everywhere else */
+  uint32_t types;        /* selectors: a bit for each packet type that has such a field; 0: all */
+  bool placed;           /* actions: may follow a position */
+  bool expects;          /* occurrences: a rule with it is to fire, unless it says may_fire */
+};
+
+const struct words_row *words_row(enum words_id id);
+
+/* The word of that name, or WORDS_IDS. */
+enum words_id words_find(struct slice name);
+
+#endif
