@@ -27,7 +27,7 @@ static inline struct slice slice_text(const char *text) {
 
 /* What is left after the first `n` bytes; `n` may not exceed the size. */
 static inline struct slice slice_from(struct slice s, size_t n) {
-  return slice_of(s.data + n, s.size - n);
+  return slice_of(n ? s.data + n : s.data, s.size - n); /* an empty slice may have no address to count from */
 }
 
 /* The first `n` bytes, or all of them if there are fewer. */

@@ -69,6 +69,12 @@ static void lguard_start_ticking(void) {
   setitimer(ITIMER_VIRTUAL, &every, NULL);
 }
 
+void lguard_forked(void) {
+  lguard.ticking = 0;
+  lguard.running = NULL;
+  lguard.deadline_ns = LGUARD_NEVER;
+}
+
 struct lguard_outer {
   lua_State *running;
   int64_t deadline_ns;

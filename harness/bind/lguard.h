@@ -11,6 +11,9 @@
 /* A state whose heap is counted and can be limited (core.memory_limit). NULL: out of memory. */
 lua_State *lguard_newstate(void);
 
+/* In a forked child: the timer of the deadline is not inherited. */
+void lguard_forked(void);
+
 void lguard_open(lua_State *L);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/mem.h"
 #include "bind/lchannel.h"
+#include "bind/lguard.h"
 #include "bind/lworld.h"
 #include "host/process.h"
 
@@ -171,6 +172,7 @@ static int lprocess_child(void *arg, int fd) {
   struct lprocess_body *body = arg;
   lua_State *L = body->L;
   lworld_abandon(L);
+  lguard_forked();
   lprocess_own.watch = NULL;
   lua_pushvalue(L, 1);
   lchannel_push(L, fd);
@@ -268,6 +270,7 @@ static void lprocess_ignore_signals(lua_State *L) {
   if (!lprocess_own.watch) return;
   lprocess_catch(SIG_DFL);
   evnet_unwatch(lprocess_own.watch);
+  lguard_forked();
   lprocess_own.watch = NULL;
   close(lprocess_own.pipe[0]);
   close(lprocess_own.pipe[1]);

@@ -1,5 +1,7 @@
 #include "bind/lworld.h"
 
+#include <time.h>
+
 #include "base/near.h"
 #include "net/evnet.h"
 
@@ -190,8 +192,16 @@ void lworld_abandon(lua_State *L) {
   w->net = NULL;
 }
 
+/* The world's time; before it is open the same clock. */
 static int lworld_now(lua_State *L) {
-  lua_pushinteger(L, net_now(lworld_enter(L)->net));
+  struct timespec t;
+  struct lworld *w = lworld_peek(L);
+  if (w->net) {
+    lua_pushinteger(L, net_now(w->net));
+    return 1;
+  }
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  lua_pushinteger(L, (lua_Integer)t.tv_sec * 1000000000 + t.tv_nsec);
   return 1;
 }
 
