@@ -90,7 +90,8 @@ bool evloop_wait(struct evloop *l, int64_t until_ns, struct err *err) {
     int64_t now_ns = evloop_clock();
     bool wait = !l->ready && !l->woken && until_ns > now_ns;
     if (wait && !evloop_set_alarm(l, until_ns, now_ns, err)) return false;
-    if (event_base_loop(l->base, wait ? EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY : EVLOOP_NONBLOCK) < 0) {
+    /* ONCE also without waiting: readiness that is only noted here would be told for ever. */
+    if (event_base_loop(l->base, EVLOOP_ONCE | (wait ? EVLOOP_NO_EXIT_ON_EMPTY : EVLOOP_NONBLOCK)) < 0) {
       return err_set(err, "the event loop failed: %s", strerror(errno));
     }
     /* An alarm left from an earlier deadline ends no wait. */
