@@ -4,7 +4,7 @@ local mqtt, scenario, expect = rig.mqtt, rig.scenario, rig.expect
 
 scenario("a message survives a reset and is sent again with DUP", function(t)
   local client = t:connect { clean = false }
-  local lost = client.link.down:on("PUBACK"):first():drop()
+  local lost = client.link.down:on("PUBACK"):across():first():drop()   -- the first over all connections, not of each
 
   local token = client:send("tour/session", "hello", { qos = 1 })
   lost:wait()
