@@ -8,6 +8,7 @@
 #include "mqtt/brokerin.h"
 #include "mqtt/brokerlife.h"
 #include "mqtt/brokerroute.h"
+#include "mqtt/encode.h"
 #include "mqtt/topic.h"
 
 static uint32_t broker_or(uint32_t given, uint32_t preset) {
@@ -107,7 +108,7 @@ struct broker_conn *broker_next_output(struct broker *b) {
 
 struct slice broker_output(struct broker_conn *c, int64_t now_ns) {
   (void)now_ns;
-  return slice_from(buffer_slice(&c->out), c->handed);
+  return c->handed ? slice_from(buffer_slice(&c->out), c->handed) : buffer_slice(&c->out);
 }
 
 void broker_wrote(struct broker_conn *c, size_t n, int64_t now_ns) {
@@ -135,14 +136,21 @@ void broker_tick(struct broker *b, int64_t now_ns) {
 
 void broker_publish(struct broker *b, const struct packet *publish, int64_t now_ns) {
   (void)now_ns;
-  if (topic_check_name(publish->topic) != TOPIC_GOOD || publish->qos > 2) return;
-  if (publish->payload.size > b->options.message_max) return;
+  struct packet p = { .type = SPEC_PUBLISH,
+                      .version = SPEC_3_1_1,
+                      .qos = publish->qos,
+                      .retain = publish->retain,
+                      .topic = publish->topic,
+                      .payload = publish->payload };
+  if (topic_check_name(p.topic) != TOPIC_GOOD || p.qos > 2) return;
+  if (p.payload.size > b->options.message_max || encode_size(&p) == 0) return;
   b->stats.messages_in++;
-  brokerroute_publish(b, publish);
+  brokerroute_publish(b, &p);
 }
 
 bool broker_raw(struct broker_conn *c, struct slice bytes) {
   size_t before = buffer_size(&c->out);
+  if (!bytes.size) return true;
   if (!brokerconn_room(c) || c->state == BROKERCONN_CLOSING || !buffer_append(&c->out, bytes)) return false;
   brokerconn_put(c, before);
   return true;

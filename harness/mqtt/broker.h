@@ -69,7 +69,8 @@ bool broker_wants_close(const struct broker_conn *c, const char **why);
 int64_t broker_deadline(const struct broker *b);
 void broker_tick(struct broker *b, int64_t now_ns);
 
-/* Publishes as if a client had: for $SYS-like topics, tests and scripts. */
+/* Publishes as if a client had: for $SYS-like topics, tests and scripts. One with a bad topic, QoS 3 or too large goes
+ * nowhere. */
 void broker_publish(struct broker *b, const struct packet *publish, int64_t now_ns);
 
 /* Bytes as they are to one connection, behind what waits. False if that passes the limit. */
