@@ -198,7 +198,7 @@ function M.file(file, memory_bytes)
   local chunk, problem = loadfile(file, "t", M.environment(paths.folder(file)))
   local list
   if chunk then
-    core.memory_limit(memory_bytes > 0 and core.memory_used() + memory_bytes or 0)
+    core.memory_limit(memory_bytes)
     registry.begin(file)
     local ok
     ok, problem = run_chunk(chunk)

@@ -17,7 +17,7 @@ M.OUTPUT_MAX = 65536 -- bytes of a scenario's output that are kept
 --- handlers: next() -> job or nil ({ scenario = its index, timeout_s =, ... }); result(job, result); trouble(sentence).
 function M.new(scenarios, settings, handlers)
   return setmetatable({
-    scenarios = scenarios, settings = settings, handlers = handlers, members = {}, deaths = 0,
+    scenarios = scenarios, settings = settings, handlers = handlers, members = {}, deaths = 0, gone = {},
   }, Pool)
 end
 
@@ -78,7 +78,7 @@ end
 
 local function on_exit(self, member, status, signal)
   self.members[member] = nil
-  member.gone = true
+  table.insert(self.gone, member.worker)
   if not member.job then
     self.deaths = member.retired and 0 or self.deaths + 1
   elseif member.killed then
@@ -143,9 +143,18 @@ local function kill(member, sentence)
   member.worker:signal "KILL"
 end
 
+--- Closes the workers that have ended. Not from inside their handlers.
+function Pool:reap()
+  for i, worker_ in ipairs(self.gone) do
+    worker_:close()
+    self.gone[i] = nil
+  end
+end
+
 --- Kills who is overdue. Returns when the next one will be, or nil.
 function Pool:check(now_ns)
   local due_ns
+  self:reap()
   for member in pairs(self.members) do
     if member.due_ns and member.due_ns <= now_ns then
       kill(member, ("it never yielded: nothing came within its timeout of %g s and %g s more, its process was killed")

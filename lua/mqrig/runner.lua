@@ -196,6 +196,7 @@ function Run:loop()
     end
     core.turn(due_ns)
   end
+  self.pool:reap()
 end
 
 local function make_pool(self)
@@ -326,9 +327,7 @@ function M.run(arguments, settings)
     progress.clear()
   end
   core.on_signal(nil)
-  if not self.at_once then
-    core.close()
-  end
+  core.close()
   return status
 end
 

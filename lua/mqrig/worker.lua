@@ -118,6 +118,10 @@ local function run(scenario, job, settings, stop)
   if not ok then
     result = failed("mqrig itself failed: " .. tostring(result), { internal = true })
   end
+  if result.failure and result.failure.message == "not enough memory" then
+    local most = settings.memory >> 20
+    result.failure.message = ("not enough memory: it needs more than its %d MiB (--memory)"):format(most)
+  end
   result.duration_ns = result.duration_ns or core.now() - began_ns
   keep_logs(result, logs)
   keep_timeline(scenario, job, settings, result)

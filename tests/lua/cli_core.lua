@@ -122,6 +122,8 @@ function Worker:send(message)
   table.insert(self.inbox, message)
 end
 
+function Worker:close() end
+
 function Worker:signal()
   coroutine.close(self.co)
 end

@@ -25,8 +25,12 @@ local function paint(self, color, s)
   return self.color and color and ("\27[%sm%s\27[0m"):format(codes[color], s) or s
 end
 
+local function whole_line(self, s, color)
+  self.sink:write(paint(self, color, text.printable(s)), "\n")
+end
+
 local function line(self, s, color)
-  self.sink:write(paint(self, color, text.cut(text.printable(s), M.COLUMNS)), "\n")
+  whole_line(self, text.cut(text.printable(s), M.COLUMNS), color)
 end
 
 function Reporter:run_begin(e)
@@ -132,7 +136,7 @@ local function tail(failure, again)
   local lines = {}
   for i, file in ipairs(failure.files or {}) do
     if i <= 3 then
-      lines[#lines + 1] = { (i == 1 and "  written   " or "            ") .. file }
+      lines[#lines + 1] = { (i == 1 and "  written   " or "            ") .. file, whole = true }
     end
   end
   if again then
@@ -177,11 +181,10 @@ local function slow(result)
 end
 
 local function show_failure(self, e)
-  line(self, "FAILED   " .. name_of(e) .. slow(e.result), "red")
+  whole_line(self, "FAILED   " .. name_of(e) .. slow(e.result), "red")
   for _, one in ipairs(M.failure_lines(e, self.verbose)) do
     if one.whole then
-      -- A command is to be copied: never cut.
-      self.sink:write(text.printable(one[1]), "\n")
+      whole_line(self, one[1]) -- it is there to be copied
     else
       line(self, one[1], one[2])
     end
@@ -197,11 +200,9 @@ function Reporter:scenario_end(e)
     return
   end
   if result.verdict == "skipped" then
-    local reason = ": " .. (result.reason or "no reason given")
-    local name = text.cut(text.printable(name_of(e)), math.max(30, M.COLUMNS - 9 - #reason))
-    line(self, "skipped  " .. name .. reason, "yellow")
+    whole_line(self, ("skipped  %s: %s"):format(name_of(e), result.reason or "no reason given"), "yellow")
   else
-    line(self, "passed   " .. name_of(e) .. slow(result), "green")
+    whole_line(self, "passed   " .. name_of(e) .. slow(result), "green")
   end
   for _, s in ipairs(self.verbose and result.logs or {}) do
     line(self, "    " .. s, "dim")
@@ -225,7 +226,8 @@ function Reporter:run_end(e)
     line(self, "failed:")
     for i, failed in ipairs(e.failures) do
       if i <= M.AGAIN_MAX then
-        line(self, ("  %s  %s"):format(location(failed.scenario.file, failed.scenario.line), failed.scenario.name))
+        local scenario = failed.scenario
+        whole_line(self, ("  %s  %s"):format(location(scenario.file, scenario.line), scenario.name))
       end
     end
     if #e.failures > M.AGAIN_MAX then

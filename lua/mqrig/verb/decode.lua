@@ -141,7 +141,7 @@ end
 -- One packet at `at` (from 0): what to show, and the size or nil at the end.
 local function take(bytes, at, version, given)
   local number = version == "5" and 5 or 4
-  local packet, second, third, clause = core.decode(bytes, at + 1, number)
+  local packet, second, third, clause = core.decode(bytes, at, number)
   local rest = bytes:sub(at + 1, at + 5 + (type(second) == "number" and second or M.BYTES_MAX))
   if packet then
     local size = second
