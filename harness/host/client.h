@@ -1,7 +1,7 @@
 /* client: a session on a transport: what a scenario calls a client.
  *
- * Glues session.h to a chain, with a tap for the timeline. Events are given to the handler in net turns only, never inside a call. The
- * handler may call anything here, client_free included.
+ * Glues session.h to a chain, with a tap for the timeline. Events are given to the handler in net turns only, never
+ * inside a call. The handler may call anything here, client_free included.
  */
 #ifndef MQRIG_CLIENT_H
 #define MQRIG_CLIENT_H

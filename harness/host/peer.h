@@ -1,7 +1,8 @@
 /* peer: a listening broker made of the built-in broker: a scripted peer, or the broker under test.
  *
- * Listens, gives each connection a chain with a tap, and drives broker.h. A script may take packets over (peer_intercept), send packets of its own
- * and break connections. Connections are numbered from 1 in the order in which they were accepted.
+ * Listens, gives each connection a chain with a tap, and drives broker.h. A script may take packets over
+ * (peer_intercept), send packets of its own and break connections. Connections are numbered from 1 in the order in
+ * which they were accepted. A handler may call anything here, peer_free included.
  */
 #ifndef MQRIG_PEER_H
 #define MQRIG_PEER_H
@@ -9,6 +10,9 @@
 #include "host/timeline.h"
 #include "mqtt/broker.h"
 #include "net/chain.h"
+
+#define PEER_PACKET_MAX (1u << 20) /* a larger packet is the broker's: a script is not shown it */
+#define PEER_DRAIN_NS   5000000000 /* a connection to be closed whose output is not taken is cut after this */
 
 struct peer;
 struct peer_conn;
@@ -20,10 +24,11 @@ enum peer_verdict {
 };
 
 struct peer_handler {
-  void (*accepted)(void *arg, struct peer_conn *c);            /* before any byte; filters can be put into peer_conn_chain */
-  enum peer_verdict (*packet)(void *arg, struct peer_conn *c, const struct packet *p); /* each whole packet that came in; may be NULL */
+  void (*accepted)(void *arg, struct peer_conn *c); /* before any byte; filters can be put into peer_conn_chain */
+  /* Each whole packet that came in and can be taken apart. NULL: nothing is framed here, the broker gets the bytes. */
+  enum peer_verdict (*packet)(void *arg, struct peer_conn *c, const struct packet *p);
   void (*ended)(void *arg, struct peer_conn *c, const char *why); /* freed after this */
-  void (*trouble)(void *arg, const struct err *why);           /* cannot accept for want of descriptors */
+  void (*trouble)(void *arg, const struct err *why);              /* cannot accept for want of descriptors */
 };
 
 /* Listens on `u` (port 0: a free one). NULL with a sentence. */
@@ -33,16 +38,18 @@ struct peer *peer_new(struct net *n, struct timeline *timeline, const char *name
 void peer_free(struct peer *p);
 const struct url *peer_url(const struct peer *p);
 struct broker *peer_broker(const struct peer *p);
+void peer_kick(struct peer *p); /* after a call on the broker that may have given it output: broker_publish */
 
-/* stop closes the listener and all connections; `reset` with RST instead of FIN. start listens again at the same address. Sessions stay, unless broker_forget. */
+/* stop closes the listener and all connections; `reset` with RST instead of FIN. start listens again at the same
+ * address. Sessions stay, unless broker_forget. */
 void peer_stop(struct peer *p, bool reset);
 bool peer_start(struct peer *p, struct err *err);
 /* Like a process that was stopped by SIGSTOP: connects and bytes are taken by the kernel, nothing comes back. */
 void peer_pause(struct peer *p, bool paused);
 
-size_t peer_count(const struct peer *p);                       /* connections accepted so far */
-struct peer_conn *peer_conn(const struct peer *p, size_t n);   /* n from 1; NULL if it has ended */
-struct peer_conn *peer_newest(const struct peer *p);           /* newest that is up, or NULL */
+size_t peer_count(const struct peer *p);                     /* connections accepted so far */
+struct peer_conn *peer_conn(const struct peer *p, size_t n); /* n from 1; NULL if it has ended */
+struct peer_conn *peer_newest(const struct peer *p);         /* newest that is up, or NULL */
 
 size_t peer_conn_number(const struct peer_conn *c);
 struct chain *peer_conn_chain(const struct peer_conn *c);

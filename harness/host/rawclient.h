@@ -1,4 +1,8 @@
-/* rawclient: a connection with no session: bytes out, packets or bytes in. For sending what no client would. */
+/* rawclient: a connection with no session: bytes out, packets or bytes in. For sending what no client would.
+ *
+ * Bytes may be sent before it has opened. After STREAM_FIN it can still be written to; any other end closes it. What
+ * came in can be taken until rawclient_free. A handler may call anything here, rawclient_free included.
+ */
 #ifndef MQRIG_RAWCLIENT_H
 #define MQRIG_RAWCLIENT_H
 
@@ -11,14 +15,15 @@ struct rawclient;
 
 struct rawclient_handler {
   void (*opened)(void *arg);
-  void (*input)(void *arg);                     /* there is more in rawclient_input */
+  void (*input)(void *arg); /* there is more in rawclient_input */
   void (*ended)(void *arg, enum stream_end end, const char *why);
 };
 
-struct rawclient *rawclient_new(struct net *n, struct timeline *timeline, const char *name, const struct url *u, int64_t timeout_ns,
-                                const struct rawclient_handler *handler, void *arg, struct err *err);
-void rawclient_free(struct rawclient *c); /* closes */
-bool rawclient_send(struct rawclient *c, struct slice bytes);
+struct rawclient *rawclient_new(struct net *n, struct timeline *timeline, const char *name, const struct url *u,
+                                int64_t timeout_ns, const struct rawclient_handler *handler, void *arg,
+                                struct err *err);
+void rawclient_free(struct rawclient *c);                     /* closes, behind what the transport takes at once */
+bool rawclient_send(struct rawclient *c, struct slice bytes); /* false: it has ended, or too much waits */
 struct slice rawclient_input(const struct rawclient *c);
 void rawclient_take(struct rawclient *c, size_t n);
 struct chain *rawclient_chain(const struct rawclient *c);

@@ -1,0 +1,325 @@
+#include "host/client.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "host/tap.h"
+
+/* How long filters may hold back a DISCONNECT that the session has written, before the connection is cut. */
+#define CLIENT_CLOSE_NS 3000000000
+
+struct client {
+  struct net *net;
+  struct timeline *timeline;
+  struct session *session;
+  struct chain *chain; /* NULL while there is no transport */
+  client_handler *handler;
+  void *arg;
+  void (*on_chain)(void *arg, struct chain *chain);
+  void *on_chain_arg;
+  struct net_timer timer; /* the session's deadline, or now if there are events to be given */
+  int64_t timer_at_ns, close_by_ns;
+  struct tap tap;
+  struct slice output;  /* what the chain was given last */
+  struct slice feeding; /* what of the input in progress the session has not got yet */
+  uint64_t connection;  /* counts them, so that a loop notices that its connection has ended */
+  size_t unflushed;     /* bytes accepted since the chain was last asked to write */
+  uint32_t who;
+  uint16_t depth; /* handlers that run */
+  bool open;      /* the transport is there */
+  bool dead;      /* freed inside a handler */
+};
+
+static int64_t client_now(const struct client *c) {
+  return net_now(c->net);
+}
+
+/* The timer is only ever moved forward; one that fires too early finds nothing to do and is set again. So a deadline
+ * that moves away with each packet costs nothing. */
+static void client_arm_at(struct client *c, int64_t at_ns) {
+  if (at_ns >= c->timer_at_ns) return;
+  c->timer_at_ns = at_ns;
+  net_timer_set(c->net, &c->timer, at_ns);
+}
+
+/* There may be events: they are given in the next turn. */
+static void client_wake(struct client *c) {
+  client_arm_at(c, client_now(c));
+}
+
+static void client_want_write(struct client *c) {
+  if (c->chain && c->open) chain_want_write(c->chain);
+}
+
+static void client_flush(struct client *c) {
+  c->unflushed = 0;
+  if (c->chain && c->open) chain_flush(c->chain);
+}
+
+static void client_destroy(struct client *c) {
+  net_timer_clear(c->net, &c->timer);
+  tap_fini(&c->tap);
+  session_free(c->session);
+  free(c);
+}
+
+static void client_enter(struct client *c) {
+  c->depth++;
+}
+
+static void client_leave(struct client *c) {
+  if (--c->depth == 0 && c->dead) client_destroy(c);
+}
+
+/* Inside client_enter and client_leave. */
+static void client_drain(struct client *c) {
+  struct session_event e;
+  while (session_next(c->session, &e)) {
+    if (c->handler) c->handler(c->arg, &e);
+  }
+}
+
+/* The transport is given up. What became of everything is in the session's events then. */
+static void client_drop(struct client *c, const char *why) {
+  struct chain *chain = c->chain;
+  if (!chain) return;
+  c->chain = NULL;
+  c->open = false;
+  c->close_by_ns = NET_NEVER;
+  c->connection++;
+  c->feeding = c->output = slice_of(NULL, 0);
+  if (c->timeline) timeline_note(c->timeline, client_now(c), c->who, TIMELINE_END, "%s", why);
+  tap_restart(&c->tap);
+  chain_free(chain);
+}
+
+/* Does what the session wants done with its transport. False while that takes time: events wait until it is down. */
+static bool client_finish(struct client *c) {
+  if (!c->chain || !session_wants_close(c->session)) return true;
+  if (!session_gave_up(c->session)) {
+    /* DISCONNECT may still be in a filter: the close goes behind it. */
+    if (c->close_by_ns == NET_NEVER) {
+      c->close_by_ns = client_now(c) + CLIENT_CLOSE_NS;
+      chain_end(c->chain, CHAIN_CLOSE);
+    }
+    if (chain_stream(c->chain) && client_now(c) < c->close_by_ns) {
+      client_arm_at(c, c->close_by_ns);
+      return false;
+    }
+  }
+  client_drop(c, "closed by this end");
+  session_lost(c->session, SESSION_END_LOCAL, client_now(c));
+  return true;
+}
+
+/* Ends everything that happens in a turn: acts on the session's wishes, gives the events. */
+static void client_settle(struct client *c) {
+  do {
+    if (!client_finish(c)) return;
+    client_drain(c);
+  } while (!c->dead && c->chain && session_wants_close(c->session));
+  if (c->dead) return;
+  client_want_write(c);
+  client_arm_at(c, session_deadline(c->session));
+}
+
+static void client_fire(void *arg) {
+  struct client *c = arg;
+  c->timer_at_ns = NET_NEVER;
+  client_enter(c);
+  if (session_deadline(c->session) <= client_now(c)) session_tick(c->session, client_now(c));
+  client_settle(c);
+  client_leave(c);
+}
+
+/* The chain's side. */
+
+static void client_opened(void *arg) {
+  struct client *c = arg;
+  const struct stream *s = chain_stream(c->chain);
+  c->open = true;
+  if (c->timeline && s) {
+    timeline_note(c->timeline, client_now(c), c->who, TIMELINE_OPEN, "%s to %s", stream_local(s), stream_peer(s));
+  }
+  client_enter(c);
+  client_settle(c);
+  client_leave(c);
+}
+
+static void client_input(void *arg, struct slice bytes) {
+  struct client *c = arg;
+  uint64_t connection = c->connection;
+  client_enter(c);
+  tap_pass(&c->tap, TIMELINE_DOWN, bytes, client_now(c));
+  c->feeding = bytes;
+  while (c->connection == connection && c->feeding.size && !session_wants_close(c->session)) {
+    size_t n = session_feed(c->session, c->feeding, client_now(c));
+    c->feeding = slice_from(c->feeding, n);
+    if (!session_wants_close(c->session)) client_drain(c);
+  }
+  if (c->connection == connection) c->feeding = slice_of(NULL, 0);
+  client_settle(c);
+  client_leave(c);
+}
+
+static struct slice client_output(void *arg) {
+  struct client *c = arg;
+  c->output = session_output(c->session, client_now(c));
+  return c->output;
+}
+
+static void client_wrote(void *arg, size_t n) {
+  struct client *c = arg;
+  tap_pass(&c->tap, TIMELINE_UP, slice_first(c->output, n), client_now(c));
+  session_wrote(c->session, n, client_now(c));
+  c->output = slice_of(NULL, 0);
+  c->unflushed = 0;
+  client_wake(c);
+}
+
+static const char *client_end_text(enum stream_end end, const struct err *why) {
+  if (end == STREAM_FIN) return "closed by the other end";
+  if (end == STREAM_RESET) return "reset by the other end";
+  return why ? why->text : "failed";
+}
+
+static void client_ended(void *arg, enum stream_end end, bool writing, const struct err *why) {
+  struct client *c = arg;
+  bool finished = session_wants_close(c->session);
+  client_enter(c);
+  client_drop(c, finished ? "closed by this end" : client_end_text(end, why));
+  session_lost(c->session,
+               finished            ? SESSION_END_LOCAL
+               : end == STREAM_FIN ? SESSION_END_CLOSED
+               : writing           ? SESSION_END_WRITE
+                                   : SESSION_END_FAILED,
+               client_now(c));
+  client_settle(c);
+  client_leave(c);
+}
+
+static const struct stream_handler client_stream = {
+  .opened = client_opened,
+  .input = client_input,
+  .output = client_output,
+  .wrote = client_wrote,
+  .ended = client_ended,
+};
+
+/* The owner's side. */
+
+struct client *client_new(struct net *n, struct timeline *timeline, const char *name,
+                          const struct session_options *options, client_handler *handler, void *arg) {
+  struct client *c = mem_zero(sizeof *c);
+  c->net = n;
+  c->timeline = timeline;
+  c->handler = handler;
+  c->arg = arg;
+  c->session = session_new(options);
+  c->who = timeline ? timeline_who(timeline, name) : 0;
+  c->timer_at_ns = c->close_by_ns = NET_NEVER;
+  net_timer_init(&c->timer, client_fire, c);
+  tap_init(&c->tap, timeline, c->who);
+  return c;
+}
+
+void client_free(struct client *c) {
+  if (!c || c->dead) return;
+  client_enter(c);
+  client_close(c);
+  c->dead = true;
+  client_leave(c);
+}
+
+bool client_connect(struct client *c, const struct url *u, const struct session_connect *options, struct err *err) {
+  assert(session_state(c->session) == SESSION_IDLE && !c->chain);
+  struct stream *s = net_connect(c->net, u, options->timeout_ns, NULL, NULL, err);
+  if (!s) return false;
+  session_connect(c->session, options, client_now(c));
+  c->chain = chain_new(c->net, &client_stream, c);
+  c->connection++;
+  if (c->on_chain) c->on_chain(c->on_chain_arg, c->chain);
+  chain_attach(c->chain, s);
+  client_arm_at(c, session_deadline(c->session));
+  return true;
+}
+
+bool client_disconnect(struct client *c) {
+  if (!session_disconnect(c->session, client_now(c))) return false;
+  client_want_write(c);
+  client_arm_at(c, session_deadline(c->session));
+  client_wake(c);
+  return true;
+}
+
+void client_close(struct client *c) {
+  client_enter(c);
+  client_drop(c, "closed by this end");
+  session_close(c->session, client_now(c));
+  client_drain(c);
+  client_leave(c);
+}
+
+enum session_accept client_publish(struct client *c, const struct session_publish *p, uint16_t *packet_id) {
+  if (session_full(c->session)) client_flush(c);
+  enum session_accept accepted = session_publish(c->session, p, client_now(c), packet_id);
+  if (accepted != SESSION_ACCEPTED) return accepted;
+  c->unflushed += p->topic.size + p->payload.size;
+  if (c->unflushed >= NET_FLUSH_AT) client_flush(c);
+  client_want_write(c);
+  client_wake(c);
+  return accepted;
+}
+
+int client_subscribe(struct client *c, const struct packet_subscription *topics, size_t count, uint64_t user) {
+  int code = session_subscribe(c->session, topics, count, user, client_now(c));
+  client_want_write(c);
+  return code;
+}
+
+int client_unsubscribe(struct client *c, const struct slice *filters, size_t count, uint64_t user) {
+  int code = session_unsubscribe(c->session, filters, count, user, client_now(c));
+  client_want_write(c);
+  return code;
+}
+
+bool client_raw(struct client *c, struct slice bytes) {
+  bool taken = session_raw(c->session, bytes);
+  client_want_write(c);
+  return taken;
+}
+
+enum session_state client_state(const struct client *c) {
+  return session_state(c->session);
+}
+
+struct session_stats client_stats(const struct client *c) {
+  return session_stats(c->session);
+}
+
+uint32_t client_who(const struct client *c) {
+  return c->who;
+}
+
+void client_rename(struct client *c, const char *name) {
+  if (c->timeline) timeline_rename(c->timeline, c->who, name);
+}
+
+struct chain *client_chain(const struct client *c) {
+  return c->chain;
+}
+
+void client_on_chain(struct client *c, void (*fn)(void *arg, struct chain *chain), void *arg) {
+  c->on_chain = fn;
+  c->on_chain_arg = arg;
+}
+
+struct slice client_partial_out(const struct client *c) {
+  return session_partial_out(c->session);
+}
+
+/* Inside a handler the rest of the input that is being fed has passed the filters already. */
+struct slice client_partial_in(const struct client *c) {
+  return c->feeding.size ? tap_tail(c->feeding) : session_partial_in(c->session);
+}

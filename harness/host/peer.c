@@ -1,0 +1,414 @@
+#include "host/peer.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "host/cutter.h"
+#include "host/tap.h"
+#include "mqtt/decode.h"
+
+/* A connection is up, then leaving (the script was told, the broker has given it up, its chain still closes), then gone
+ * (its memory is freed once no handler runs). */
+struct peer {
+  struct net *net;
+  struct timeline *timeline;
+  char *name;
+  struct url url;
+  struct net_listen_options listen;
+  struct peer_handler handler;
+  void *arg;
+  struct broker *broker;
+  struct net_listener *listener; /* NULL while stopped */
+  struct list_node up, leaving, gone;
+  struct peer_conn **numbers;
+  size_t count, capacity;
+  struct net_timer timer; /* the broker's deadline, or now after peer_kick */
+  int64_t timer_at_ns;
+  uint32_t depth; /* handlers that run */
+  bool paused, dead;
+};
+
+struct peer_conn {
+  struct list_node node;
+  struct peer *peer;
+  struct broker_conn *broker; /* NULL once it is not up */
+  struct chain *chain;        /* NULL once it is gone */
+  struct tap tap;
+  struct cutter cutter;
+  struct slice output;  /* what the chain was given last */
+  struct slice feeding; /* what of the input in progress nobody has got yet */
+  struct net_timer drain;
+  const char *why; /* set once it is being closed */
+  size_t number;
+  uint32_t who;
+  uint8_t version; /* enum spec_version */
+};
+
+static int64_t peer_now(const struct peer *p) {
+  return net_now(p->net);
+}
+
+/* Entering and leaving what may run handlers. */
+
+static void peer_conn_destroy(struct peer_conn *c) {
+  list_remove(&c->node);
+  net_timer_clear(c->peer->net, &c->drain);
+  tap_fini(&c->tap);
+  cutter_fini(&c->cutter);
+  free(c);
+}
+
+static void peer_enter(struct peer *p) {
+  p->depth++;
+}
+
+static void peer_leave(struct peer *p) {
+  if (--p->depth) return;
+  for (struct list_node *n; (n = list_first(&p->gone));) peer_conn_destroy(LIST_OWNER(n, struct peer_conn, node));
+  if (!p->dead) return;
+  net_timer_clear(p->net, &p->timer);
+  broker_free(p->broker);
+  free(p->numbers);
+  free(p->name);
+  free(p);
+}
+
+/* Connections: how they end. */
+
+/* The chain has nothing left to do. */
+static void peer_conn_gone(struct peer_conn *c) {
+  struct chain *chain = c->chain;
+  c->chain = NULL;
+  net_timer_clear(c->peer->net, &c->drain);
+  list_remove(&c->node);
+  list_append(&c->peer->gone, &c->node);
+  if (chain) chain_free(chain);
+}
+
+/* From up to leaving: the script and the broker are told. */
+static void peer_conn_end(struct peer_conn *c, const char *why) {
+  struct peer *p = c->peer;
+  if (!c->broker || p->numbers[c->number - 1] != c) return;
+  list_remove(&c->node);
+  list_append(&p->leaving, &c->node);
+  p->numbers[c->number - 1] = NULL;
+  if (p->timeline) timeline_note(p->timeline, peer_now(p), c->who, TIMELINE_END, "%s", why);
+  if (p->handler.ended) p->handler.ended(p->arg, c, why);
+  broker_gone(c->broker, peer_now(p));
+  c->broker = NULL;
+  c->feeding = slice_of(NULL, 0);
+}
+
+static void peer_conn_over(struct peer_conn *c, const char *why) {
+  peer_conn_end(c, why);
+  if (c->chain) peer_conn_gone(c);
+}
+
+/* Closes behind what is to be written still. */
+static void peer_conn_close(struct peer_conn *c, const char *why) {
+  if (c->why) return;
+  c->why = why ? why : "closed by this end";
+  chain_end(c->chain, CHAIN_CLOSE);
+  if (!chain_stream(c->chain)) peer_conn_over(c, c->why);
+  else net_timer_set(c->peer->net, &c->drain, peer_now(c->peer) + PEER_DRAIN_NS);
+}
+
+static void peer_arm_at(struct peer *p, int64_t at_ns) {
+  if (p->paused || at_ns >= p->timer_at_ns) return;
+  p->timer_at_ns = at_ns;
+  net_timer_set(p->net, &p->timer, at_ns);
+}
+
+/* Ends everything that happens in a turn: hands on what the broker has to say. */
+static void peer_settle(struct peer *p) {
+  struct broker_conn *b;
+  const char *why = NULL;
+  while ((b = broker_next_output(p->broker))) {
+    struct peer_conn *c = broker_conn_user(b);
+    if (!c->chain) continue;
+    if (broker_wants_close(b, &why)) peer_conn_close(c, why);
+    else chain_want_write(c->chain);
+  }
+  peer_arm_at(p, broker_deadline(p->broker));
+}
+
+static void peer_fire(void *arg) {
+  struct peer *p = arg;
+  p->timer_at_ns = NET_NEVER;
+  if (p->paused) return;
+  peer_enter(p);
+  if (broker_deadline(p->broker) <= peer_now(p)) broker_tick(p->broker, peer_now(p));
+  peer_settle(p);
+  peer_leave(p);
+}
+
+static void peer_conn_drained_not(void *arg) {
+  struct peer_conn *c = arg;
+  struct peer *p = c->peer;
+  peer_enter(p);
+  peer_conn_over(c, c->why);
+  peer_settle(p);
+  peer_leave(p);
+}
+
+/* The chain's side. */
+
+static void peer_conn_show(struct peer_conn *c, struct slice raw) {
+  struct peer *p = c->peer;
+  struct packet packet;
+  enum peer_verdict verdict = PEER_DEFAULT;
+  if (decode_packet(raw, (enum spec_version)c->version, &packet, NULL) == DECODE_OK) {
+    if (packet.type == SPEC_CONNECT) c->version = packet.version;
+    verdict = p->handler.packet(p->arg, c, &packet);
+  }
+  if (!c->broker) return;
+  if (verdict == PEER_DEFAULT) broker_feed(c->broker, raw, peer_now(p));
+  else broker_note(c->broker, raw, peer_now(p));
+}
+
+/* Packet by packet, for a script. What stands behind a packet that ended the connection is not looked at. */
+static void peer_conn_cut(struct peer_conn *c, struct slice bytes) {
+  struct slice piece;
+  c->feeding = bytes;
+  while (c->broker && !c->why && chain_stream(c->chain) && !broker_wants_close(c->broker, NULL)) {
+    enum cutter_piece kind = cutter_next(&c->cutter, &c->feeding, &piece);
+    if (kind == CUTTER_NONE) break;
+    if (kind == CUTTER_PACKET) peer_conn_show(c, piece);
+    else broker_feed(c->broker, piece, peer_now(c->peer));
+  }
+  c->feeding = slice_of(NULL, 0);
+}
+
+static void peer_input(void *arg, struct slice bytes) {
+  struct peer_conn *c = arg;
+  struct peer *p = c->peer;
+  if (!c->broker) return;
+  peer_enter(p);
+  tap_pass(&c->tap, TIMELINE_UP, bytes, peer_now(p));
+  if (p->handler.packet) peer_conn_cut(c, bytes);
+  else broker_feed(c->broker, bytes, peer_now(p));
+  peer_settle(p);
+  peer_leave(p);
+}
+
+static struct slice peer_output(void *arg) {
+  struct peer_conn *c = arg;
+  c->output = c->broker ? broker_output(c->broker, peer_now(c->peer)) : slice_of(NULL, 0);
+  return c->output;
+}
+
+static void peer_wrote(void *arg, size_t n) {
+  struct peer_conn *c = arg;
+  if (!c->broker) return;
+  tap_pass(&c->tap, TIMELINE_DOWN, slice_first(c->output, n), peer_now(c->peer));
+  broker_wrote(c->broker, n, peer_now(c->peer));
+}
+
+static const char *peer_end_text(enum stream_end end, const struct err *why) {
+  if (end == STREAM_FIN) return "closed by the other end";
+  if (end == STREAM_RESET) return "reset by the other end";
+  return why ? why->text : "failed";
+}
+
+static void peer_ended(void *arg, enum stream_end end, bool writing, const struct err *why) {
+  struct peer_conn *c = arg;
+  struct peer *p = c->peer;
+  (void)writing;
+  peer_enter(p);
+  if (!chain_stream(c->chain) || end != STREAM_FIN) peer_conn_over(c, c->why ? c->why : peer_end_text(end, why));
+  else if (c->broker) peer_conn_close(c, peer_end_text(end, why));
+  peer_settle(p);
+  peer_leave(p);
+}
+
+static const struct stream_handler peer_stream = {
+  .input = peer_input,
+  .output = peer_output,
+  .wrote = peer_wrote,
+  .ended = peer_ended,
+};
+
+/* The listener's side. */
+
+static struct peer_conn *peer_conn_new(struct peer *p) {
+  char name[TIMELINE_NAME_MAX + 24];
+  struct peer_conn *c = mem_zero(sizeof *c);
+  if (p->count == p->capacity) {
+    p->capacity = p->capacity ? 2 * p->capacity : 16;
+    p->numbers = mem_resize(p->numbers, p->capacity * sizeof *p->numbers);
+  }
+  p->numbers[p->count++] = c;
+  c->peer = p;
+  c->number = p->count;
+  c->version = SPEC_3_1_1;
+  list_append(&p->up, &c->node);
+  snprintf(name, sizeof name, "%.*s#%zu", TIMELINE_NAME_MAX - 21, p->name, c->number);
+  c->who = p->timeline ? timeline_who(p->timeline, name) : 0;
+  net_timer_init(&c->drain, peer_conn_drained_not, c);
+  tap_init(&c->tap, p->timeline, c->who);
+  cutter_init(&c->cutter, PEER_PACKET_MAX);
+  return c;
+}
+
+static void peer_accepted(void *arg, struct stream *s) {
+  struct peer *p = arg;
+  peer_enter(p);
+  struct peer_conn *c = peer_conn_new(p);
+  c->broker = broker_accept(p->broker, c, peer_now(p));
+  c->chain = chain_new(p->net, &peer_stream, c);
+  chain_attach(c->chain, s);
+  if (p->timeline) timeline_note(p->timeline, peer_now(p), c->who, TIMELINE_OPEN, "from %s", stream_peer(s));
+  if (p->handler.accepted) p->handler.accepted(p->arg, c);
+  peer_settle(p);
+  peer_leave(p);
+}
+
+static void peer_trouble(void *arg, const struct err *why) {
+  struct peer *p = arg;
+  peer_enter(p);
+  if (p->handler.trouble) p->handler.trouble(p->arg, why);
+  peer_leave(p);
+}
+
+static const struct net_listener_handler peer_listener = { .accepted = peer_accepted, .trouble = peer_trouble };
+
+/* The owner's side. */
+
+struct peer *peer_new(struct net *n, struct timeline *timeline, const char *name, const struct url *u,
+                      const struct broker_options *options, const struct net_listen_options *listen,
+                      const struct peer_handler *handler, void *arg, struct err *err) {
+  struct peer *p = mem_zero(sizeof *p);
+  p->net = n;
+  p->timeline = timeline;
+  p->name = mem_copy(slice_text(name));
+  p->url = *u;
+  if (listen) p->listen = *listen;
+  if (handler) p->handler = *handler;
+  p->arg = arg;
+  p->broker = broker_new(options);
+  p->timer_at_ns = NET_NEVER;
+  net_timer_init(&p->timer, peer_fire, p);
+  list_init(&p->up);
+  list_init(&p->leaving);
+  list_init(&p->gone);
+  if (peer_start(p, err)) return p;
+  peer_free(p);
+  return NULL;
+}
+
+void peer_free(struct peer *p) {
+  if (!p || p->dead) return;
+  peer_enter(p);
+  p->dead = true;
+  peer_stop(p, false);
+  /* The filters of the chains may point into what the caller frees next. */
+  for (struct list_node *n; (n = list_first(&p->leaving));) peer_conn_gone(LIST_OWNER(n, struct peer_conn, node));
+  peer_leave(p);
+}
+
+const struct url *peer_url(const struct peer *p) {
+  return &p->url;
+}
+
+struct broker *peer_broker(const struct peer *p) {
+  return p->broker;
+}
+
+void peer_kick(struct peer *p) {
+  peer_arm_at(p, peer_now(p));
+}
+
+bool peer_start(struct peer *p, struct err *err) {
+  if (p->listener) return true;
+  p->listener = net_listen(p->net, &p->url, &p->listen, &peer_listener, p, err);
+  if (!p->listener) return false;
+  p->url = *net_listener_url(p->listener);
+  return true;
+}
+
+/* Writes what is there already, and puts the end behind it. */
+static void peer_conn_stop(struct peer_conn *c, bool reset) {
+  bool closing = c->why != NULL;
+  chain_flush(c->chain);
+  c->why = "the peer was stopped";
+  if (reset) chain_reset(c->chain);
+  else if (!closing) chain_end(c->chain, CHAIN_CLOSE);
+}
+
+void peer_stop(struct peer *p, bool reset) {
+  peer_enter(p);
+  if (p->paused) peer_pause(p, false);
+  net_listener_free(p->listener);
+  p->listener = NULL;
+  for (struct list_node *n = list_first(&p->up); n; n = list_next(&p->up, n)) {
+    peer_conn_stop(LIST_OWNER(n, struct peer_conn, node), reset);
+  }
+  /* All have their end before the first will is published. */
+  for (struct list_node *n; (n = list_first(&p->up));) {
+    struct peer_conn *c = LIST_OWNER(n, struct peer_conn, node);
+    peer_conn_end(c, c->why);
+    if (c->chain && !chain_stream(c->chain)) peer_conn_gone(c);
+  }
+  peer_leave(p);
+}
+
+void peer_pause(struct peer *p, bool paused) {
+  if (p->paused == paused) return;
+  p->paused = paused;
+  if (p->listener) net_listener_pause(p->listener, paused);
+  for (struct list_node *n = list_first(&p->up); n; n = list_next(&p->up, n)) {
+    chain_stall(LIST_OWNER(n, struct peer_conn, node)->chain, paused);
+  }
+  /* What came in meanwhile is read before the next turn looks at keepalives. */
+  p->timer_at_ns = NET_NEVER;
+  net_timer_clear(p->net, &p->timer);
+  peer_kick(p);
+}
+
+size_t peer_count(const struct peer *p) {
+  return p->count;
+}
+
+struct peer_conn *peer_conn(const struct peer *p, size_t n) {
+  return n >= 1 && n <= p->count ? p->numbers[n - 1] : NULL;
+}
+
+struct peer_conn *peer_newest(const struct peer *p) {
+  return list_empty(&p->up) ? NULL : LIST_OWNER(p->up.previous, struct peer_conn, node);
+}
+
+size_t peer_conn_number(const struct peer_conn *c) {
+  return c->number;
+}
+
+struct chain *peer_conn_chain(const struct peer_conn *c) {
+  return c->chain;
+}
+
+uint32_t peer_conn_who(const struct peer_conn *c) {
+  return c->who;
+}
+
+struct slice peer_conn_client_id(const struct peer_conn *c) {
+  return c->broker ? broker_conn_client_id(c->broker) : slice_of("", 0);
+}
+
+bool peer_conn_send(struct peer_conn *c, struct slice bytes) {
+  if (!c->broker || c->why || !broker_raw(c->broker, bytes)) return false;
+  chain_want_write(c->chain);
+  return true;
+}
+
+struct slice peer_conn_partial_out(const struct peer_conn *c) {
+  return c->broker ? broker_partial_out(c->broker) : slice_of(NULL, 0);
+}
+
+/* Inside a handler the rest of the input that is being cut has passed the filters already. */
+struct slice peer_conn_partial_in(const struct peer_conn *c) {
+  if (c->feeding.size) return tap_tail(c->feeding);
+  if (cutter_partial(&c->cutter).size) return cutter_partial(&c->cutter);
+  return c->broker ? broker_partial_in(c->broker) : slice_of(NULL, 0);
+}
