@@ -50,9 +50,10 @@ void buffer_commit(struct buffer *b, size_t n) {
 }
 
 bool buffer_append(struct buffer *b, struct slice bytes) {
+  if (bytes.size == 0) return true;
   uint8_t *to = buffer_reserve(b, bytes.size);
   if (!to) return false;
-  if (bytes.size) memcpy(to, bytes.data, bytes.size);
+  memcpy(to, bytes.data, bytes.size);
   buffer_commit(b, bytes.size);
   return true;
 }
