@@ -48,7 +48,10 @@ static void lguard_raise(lua_State *L, lua_Debug *ar) {
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
   if (lguard_clock() < lguard.deadline_ns) return;
-  luaL_error(L, "stopped: it never yields (its time is over, and it neither returned nor waited)");
+  luaL_where(L, 0); /* in a hook, level 0 is what runs */
+  lua_pushliteral(L, "stopped: it never yields (its time is over, and it neither returned nor waited)");
+  lua_concat(L, 2);
+  lua_error(L);
 }
 
 /* In a signal handler: lua_sethook is made for that. */
