@@ -12,6 +12,11 @@ M.USAGE, M.INTERNAL = 2, 70
 
 M.verbs = { "run", "list", "decode", "new", "completion", "help" }
 
+M.verbs_known = {}
+for _, name in ipairs(M.verbs) do
+  M.verbs_known[name] = true
+end
+
 --- Verbs of the contract that this build does not have yet.
 M.later = {
   explore = "it needs the simulator",
@@ -38,7 +43,8 @@ local function add_help(cli, parser)
   end))
 end
 
-local function build()
+-- With the flags of the verb that is wanted; all verbs' for help and completion.
+local function build(wanted)
   local parser = argparse("mqrig",
     "Runs MQTT scenario files: clients, brokers, faults, and the exact result of each operation.")
   parser:help_max_width(100):help_description_margin(34):usage_max_width(100)
@@ -55,7 +61,9 @@ local function build()
     local command = parser:command(name):summary(verb.summary)
     command:help_max_width(100):help_description_margin(34):usage_max_width(100)
     add_help(cli, command)
-    verb.configure(command)
+    if not M.verbs_known[wanted] or wanted == name or wanted == "help" or wanted == "completion" then
+      verb.configure(command)
+    end
     cli.parsers[name], cli.modules[name] = command, verb
   end
   return cli
@@ -120,7 +128,7 @@ end
 --- The exit status for these arguments (argv[1] is the first after the program's name).
 function M.main(argv)
   local words = table.move(argv, 1, #argv, 1, {})
-  local cli = build()
+  local cli = build(words[1])
   if #words == 0 then
     io.stderr:write(cli.parser:get_help(), "\n")
     return M.USAGE
