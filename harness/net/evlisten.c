@@ -235,13 +235,14 @@ static void evlisten_remove_file(const struct evlisten *l) {
 /* Its streams count themselves off, so that it stays, closed, until the last has ended. */
 void evlisten_free(struct net_listener *listener) {
   struct evlisten *l = evlisten_of(listener);
+  struct evworld *w = evlisten_world(l);
   assert(!l->closed);
   evlisten_fed(l);
   evlisten_remove_file(l);
   evloop_close(&l->source);
   l->closed = true;
   if (l->alive == 0) evloop_bury(&l->source);
-  evworld_freed(evlisten_world(l));
+  evworld_freed(w);
 }
 
 void evlisten_ended(struct evlisten *l) {
