@@ -20,7 +20,7 @@ struct client {
   void *on_chain_arg;
   struct net_timer timer; /* the session's deadline, or now if there are events to be given */
   int64_t timer_at_ns, close_by_ns;
-  struct tap tap;
+  struct tap *tap;
   struct slice output;  /* what the chain was given last */
   struct slice feeding; /* what of the input in progress the session has not got yet */
   uint64_t connection;  /* counts them, so that a loop notices that its connection has ended */
@@ -28,6 +28,7 @@ struct client {
   uint32_t who;
   uint16_t depth; /* handlers that run */
   bool open;      /* the transport is there */
+  bool plain;     /* messages may wait whose result comes by itself: QoS 0, or refused */
   bool dead;      /* freed inside a handler */
 };
 
@@ -43,9 +44,9 @@ static void client_arm_at(struct client *c, int64_t at_ns) {
   net_timer_set(c->net, &c->timer, at_ns);
 }
 
-/* There may be events: they are given in the next turn. */
+/* Events are given in the next turn, and the transport closed that the session has finished with. */
 static void client_wake(struct client *c) {
-  client_arm_at(c, client_now(c));
+  if (session_has_event(c->session) || session_wants_close(c->session)) client_arm_at(c, client_now(c));
 }
 
 static void client_want_write(struct client *c) {
@@ -59,7 +60,7 @@ static void client_flush(struct client *c) {
 
 static void client_destroy(struct client *c) {
   net_timer_clear(c->net, &c->timer);
-  tap_fini(&c->tap);
+  tap_free(c->tap);
   session_free(c->session);
   free(c);
 }
@@ -90,7 +91,7 @@ static void client_drop(struct client *c, const char *why) {
   c->connection++;
   c->feeding = c->output = slice_of(NULL, 0);
   if (c->timeline) timeline_note(c->timeline, client_now(c), c->who, TIMELINE_END, "%s", why);
-  tap_restart(&c->tap);
+  tap_restart(c->tap);
   chain_free(chain);
 }
 
@@ -120,6 +121,7 @@ static void client_settle(struct client *c) {
     client_drain(c);
   } while (!c->dead && c->chain && session_wants_close(c->session));
   if (c->dead) return;
+  if (c->plain) c->plain = session_stats(c->session).buffered > 0;
   client_want_write(c);
   client_arm_at(c, session_deadline(c->session));
 }
@@ -151,7 +153,7 @@ static void client_input(void *arg, struct slice bytes) {
   struct client *c = arg;
   uint64_t connection = c->connection;
   client_enter(c);
-  tap_pass(&c->tap, TIMELINE_DOWN, bytes, client_now(c));
+  tap_pass(c->tap, TIMELINE_DOWN, bytes, client_now(c));
   c->feeding = bytes;
   while (c->connection == connection && c->feeding.size && !session_wants_close(c->session)) {
     size_t n = session_feed(c->session, c->feeding, client_now(c));
@@ -171,11 +173,12 @@ static struct slice client_output(void *arg) {
 
 static void client_wrote(void *arg, size_t n) {
   struct client *c = arg;
-  tap_pass(&c->tap, TIMELINE_UP, slice_first(c->output, n), client_now(c));
+  tap_pass(c->tap, TIMELINE_UP, slice_first(c->output, n), client_now(c));
   session_wrote(c->session, n, client_now(c));
   c->output = slice_of(NULL, 0);
   c->unflushed = 0;
-  client_wake(c);
+  if (c->plain || session_wants_close(c->session)) client_wake(c);
+  else client_arm_at(c, session_deadline(c->session));
 }
 
 static const char *client_end_text(enum stream_end end, const struct err *why) {
@@ -220,7 +223,7 @@ struct client *client_new(struct net *n, struct timeline *timeline, const char *
   c->who = timeline ? timeline_who(timeline, name) : 0;
   c->timer_at_ns = c->close_by_ns = NET_NEVER;
   net_timer_init(&c->timer, client_fire, c);
-  tap_init(&c->tap, timeline, c->who);
+  c->tap = tap_new(timeline, c->who);
   return c;
 }
 
@@ -262,13 +265,18 @@ void client_close(struct client *c) {
 }
 
 enum session_accept client_publish(struct client *c, const struct session_publish *p, uint16_t *packet_id) {
+  uint16_t id = 0;
   if (session_full(c->session)) client_flush(c);
-  enum session_accept accepted = session_publish(c->session, p, client_now(c), packet_id);
+  enum session_accept accepted = session_publish(c->session, p, client_now(c), &id);
+  if (packet_id) *packet_id = id;
   if (accepted != SESSION_ACCEPTED) return accepted;
   c->unflushed += p->topic.size + p->payload.size;
   if (c->unflushed >= NET_FLUSH_AT) client_flush(c);
   client_want_write(c);
-  client_wake(c);
+  if (id == 0) {
+    c->plain = true;
+    client_wake(c);
+  }
   return accepted;
 }
 

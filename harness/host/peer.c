@@ -36,7 +36,7 @@ struct peer_conn {
   struct peer *peer;
   struct broker_conn *broker; /* NULL once it is not up */
   struct chain *chain;        /* NULL once it is gone */
-  struct tap tap;
+  struct tap *tap;
   struct cutter cutter;
   struct slice output;  /* what the chain was given last */
   struct slice feeding; /* what of the input in progress nobody has got yet */
@@ -56,7 +56,7 @@ static int64_t peer_now(const struct peer *p) {
 static void peer_conn_destroy(struct peer_conn *c) {
   list_remove(&c->node);
   net_timer_clear(c->peer->net, &c->drain);
-  tap_fini(&c->tap);
+  tap_free(c->tap);
   cutter_fini(&c->cutter);
   free(c);
 }
@@ -187,7 +187,7 @@ static void peer_input(void *arg, struct slice bytes) {
   struct peer *p = c->peer;
   if (!c->broker) return;
   peer_enter(p);
-  tap_pass(&c->tap, TIMELINE_UP, bytes, peer_now(p));
+  tap_pass(c->tap, TIMELINE_UP, bytes, peer_now(p));
   if (p->handler.packet) peer_conn_cut(c, bytes);
   else broker_feed(c->broker, bytes, peer_now(p));
   peer_settle(p);
@@ -203,7 +203,7 @@ static struct slice peer_output(void *arg) {
 static void peer_wrote(void *arg, size_t n) {
   struct peer_conn *c = arg;
   if (!c->broker) return;
-  tap_pass(&c->tap, TIMELINE_DOWN, slice_first(c->output, n), peer_now(c->peer));
+  tap_pass(c->tap, TIMELINE_DOWN, slice_first(c->output, n), peer_now(c->peer));
   broker_wrote(c->broker, n, peer_now(c->peer));
 }
 
@@ -248,7 +248,7 @@ static struct peer_conn *peer_conn_new(struct peer *p) {
   snprintf(name, sizeof name, "%.*s#%zu", TIMELINE_NAME_MAX - 21, p->name, c->number);
   c->who = p->timeline ? timeline_who(p->timeline, name) : 0;
   net_timer_init(&c->drain, peer_conn_drained_not, c);
-  tap_init(&c->tap, p->timeline, c->who);
+  c->tap = tap_new(p->timeline, c->who);
   cutter_init(&c->cutter, PEER_PACKET_MAX);
   return c;
 }

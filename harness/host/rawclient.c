@@ -16,7 +16,7 @@ struct rawclient {
   struct chain *chain; /* NULL once it has ended */
   struct rawclient_handler handler;
   void *arg;
-  struct tap tap;
+  struct tap *tap;
   struct buffer in, out;
   uint32_t who;
   uint16_t depth; /* handlers that run */
@@ -29,7 +29,7 @@ static int64_t rawclient_now(const struct rawclient *c) {
 
 static void rawclient_leave(struct rawclient *c) {
   if (--c->depth || !c->dead) return;
-  tap_fini(&c->tap);
+  tap_free(c->tap);
   buffer_fini(&c->in);
   buffer_fini(&c->out);
   free(c);
@@ -65,7 +65,7 @@ static void rawclient_tell_end(struct rawclient *c, enum stream_end end, const c
 
 static void rawclient_received(void *arg, struct slice bytes) {
   struct rawclient *c = arg;
-  tap_pass(&c->tap, TIMELINE_DOWN, bytes, rawclient_now(c));
+  tap_pass(c->tap, TIMELINE_DOWN, bytes, rawclient_now(c));
   if (!buffer_append(&c->in, bytes)) {
     rawclient_drop(c, "more came in than is kept");
     rawclient_tell_end(c, STREAM_FAILED, "more came in than is kept");
@@ -84,7 +84,7 @@ static struct slice rawclient_output(void *arg) {
 
 static void rawclient_wrote(void *arg, size_t n) {
   struct rawclient *c = arg;
-  tap_pass(&c->tap, TIMELINE_UP, slice_first(buffer_slice(&c->out), n), rawclient_now(c));
+  tap_pass(c->tap, TIMELINE_UP, slice_first(buffer_slice(&c->out), n), rawclient_now(c));
   buffer_consume(&c->out, n);
 }
 
@@ -120,7 +120,7 @@ struct rawclient *rawclient_new(struct net *n, struct timeline *timeline, const 
   c->handler = *handler;
   c->arg = arg;
   c->who = timeline ? timeline_who(timeline, name) : 0;
-  tap_init(&c->tap, timeline, c->who);
+  c->tap = tap_new(timeline, c->who);
   buffer_init(&c->in, RAWCLIENT_IN_MAX + RAWCLIENT_SLACK);
   buffer_init(&c->out, RAWCLIENT_OUT_MAX);
   c->chain = chain_new(n, &rawclient_stream, c);

@@ -1,7 +1,9 @@
 #include "host/tap.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/mem.h"
 #include "mqtt/frame.h"
 
 #define TAP_HEX_MAX 5 /* bytes shown of what is no packet: its header, however the bytes were cut */
@@ -11,20 +13,30 @@ static void tap_side_init(struct tap_side *s) {
   buffer_init(&s->partial, TAP_PACKET_MAX);
 }
 
-void tap_init(struct tap *t, struct timeline *timeline, uint32_t who) {
-  *t = (struct tap){ .timeline = timeline, .who = who };
+struct tap *tap_new(struct timeline *timeline, uint32_t who) {
+  if (!timeline) return NULL;
+  struct tap *t = mem_zero(sizeof *t);
+  t->timeline = timeline;
+  t->who = who;
   tap_side_init(&t->up);
   tap_side_init(&t->down);
+  return t;
 }
 
-void tap_fini(struct tap *t) {
-  buffer_fini(&t->up.partial);
-  buffer_fini(&t->down.partial);
+static void tap_side_restart(struct tap_side *s) {
+  buffer_fini(&s->partial);
+  tap_side_init(s);
 }
 
 void tap_restart(struct tap *t) {
-  tap_fini(t);
-  tap_init(t, t->timeline, t->who);
+  if (!t) return;
+  tap_side_restart(&t->up);
+  tap_side_restart(&t->down);
+}
+
+void tap_free(struct tap *t) {
+  tap_restart(t);
+  free(t);
 }
 
 /* What stands where a packet should begin has no readable length [2.2.3]. */
@@ -68,9 +80,9 @@ static void tap_finish(struct tap *t, struct tap_side *s, int64_t now_ns) {
 }
 
 void tap_pass(struct tap *t, enum timeline_kind direction, struct slice bytes, int64_t now_ns) {
+  if (!t) return;
   struct tap_side *s = direction == TIMELINE_UP ? &t->up : &t->down;
   struct frame f;
-  if (!t->timeline) return;
   while (bytes.size && !s->lost) {
     if (!buffer_size(&s->partial) && frame_read(bytes, &f) == FRAME_OK && f.size <= bytes.size &&
         f.size <= TAP_PACKET_MAX) {

@@ -21,13 +21,14 @@ struct tap_side {
 };
 
 struct tap {
-  struct timeline *timeline; /* borrowed; NULL: the tap does nothing */
+  struct timeline *timeline; /* borrowed */
   uint32_t who;
   struct tap_side up, down;
 };
 
-void tap_init(struct tap *t, struct timeline *timeline, uint32_t who);
-void tap_fini(struct tap *t);
+/* NULL without a timeline; a tap that is NULL does nothing. */
+struct tap *tap_new(struct timeline *timeline, uint32_t who);
+void tap_free(struct tap *t);
 void tap_restart(struct tap *t); /* a new connection: both directions begin at a packet */
 void tap_pass(struct tap *t, enum timeline_kind direction, struct slice bytes, int64_t now_ns);
 

@@ -318,6 +318,22 @@ static void test_unix(void **state) {
   assert_int_equal(remove(directory), 0);
 }
 
+/* Bytes as they are go out on the open connection, under whatever name the client has now. */
+static void test_raw_and_name(void **state) {
+  (void)state;
+  struct hostrig r;
+  hostrig_open(&r, "tcp://127.0.0.1:0", NULL);
+  assert_false(client_raw(r.a.client, slice_of("\xc0\0", 2)));
+  hostrig_connect(&r, &r.a, "a");
+  client_rename(r.a.client, "sensor");
+  assert_string_equal(timeline_name(r.timeline, A(&r)), "sensor");
+  assert_true(client_raw(r.a.client, slice_of("\xc0\0", 2)));
+  TURN_UNTIL(r.net, hostrig_saw(&r, A(&r), TIMELINE_DOWN, SPEC_PINGRESP));
+  assert_true(client_raw(r.a.client, slice_of("\x00\0", 2)));
+  TURN_UNTIL(r.net, strstr(r.a.log, "lost -1"));
+  hostrig_close(&r);
+}
+
 /* A filter that lets what goes out pass only at a certain time. */
 struct late {
   struct filter base;
@@ -454,6 +470,7 @@ int main(void) {
     cmocka_unit_test(test_ids),
     cmocka_unit_test(test_end_inside_events),
     cmocka_unit_test(test_connect_inside_events),
+    cmocka_unit_test(test_raw_and_name),
     cmocka_unit_test(test_partial_in),
     cmocka_unit_test(test_resume),
     cmocka_unit_test(test_unix),

@@ -51,14 +51,13 @@ static void assert_same(const struct timeline *a, const struct timeline *b) {
 
 static struct timeline *tap_cut(struct slice bytes, struct rng *rng, size_t most) {
   struct timeline *t = timeline_new(0);
-  struct tap tap;
-  tap_init(&tap, t, timeline_who(t, "c"));
+  struct tap *tap = tap_new(t, timeline_who(t, "c"));
   while (bytes.size) {
     struct slice part = slice_first(bytes, 1 + rng_below(rng, most));
-    tap_pass(&tap, TIMELINE_DOWN, part, 0);
+    tap_pass(tap, TIMELINE_DOWN, part, 0);
     bytes = slice_from(bytes, part.size);
   }
-  tap_fini(&tap);
+  tap_free(tap);
   return t;
 }
 
@@ -91,29 +90,28 @@ static void test_any_cut(void **state) {
 static void test_directions(void **state) {
   (void)state;
   struct timeline *t = timeline_new(0);
-  struct tap tap;
-  tap_init(&tap, t, timeline_who(t, "c"));
-  tap_pass(&tap, TIMELINE_UP, slice_of("\x40\x02\x00", 3), 1);
-  tap_pass(&tap, TIMELINE_DOWN, slice_of("\xd0\x00\xd0", 3), 2);
+  struct tap *tap = tap_new(t, timeline_who(t, "c"));
+  tap_pass(tap, TIMELINE_UP, slice_of("\x40\x02\x00", 3), 1);
+  tap_pass(tap, TIMELINE_DOWN, slice_of("\xd0\x00\xd0", 3), 2);
   assert_int_equal(timeline_last(t), 1);
-  tap_pass(&tap, TIMELINE_UP, slice_of("\x01", 1), 3);
+  tap_pass(tap, TIMELINE_UP, slice_of("\x01", 1), 3);
   assert_int_equal(timeline_last(t), 2);
-  assert_null(tap.up.partial.data);
-  assert_non_null(tap.down.partial.data);
-  tap_restart(&tap);
-  tap_pass(&tap, TIMELINE_DOWN, slice_of("\xd0\x00", 2), 4);
+  assert_null(tap->up.partial.data);
+  assert_non_null(tap->down.partial.data);
+  tap_restart(tap);
+  tap_pass(tap, TIMELINE_DOWN, slice_of("\xd0\x00", 2), 4);
   assert_int_equal(timeline_last(t), 3);
-  tap_fini(&tap);
+  tap_free(tap);
   timeline_free(t);
 }
 
 static void test_no_timeline(void **state) {
   (void)state;
-  struct tap tap;
-  tap_init(&tap, NULL, 0);
-  tap_pass(&tap, TIMELINE_UP, slice_of("\x40\x02\x00", 3), 1);
-  assert_null(tap.up.partial.data);
-  tap_fini(&tap);
+  struct tap *tap = tap_new(NULL, 0);
+  assert_null(tap);
+  tap_pass(tap, TIMELINE_UP, slice_of("\x40\x02\x00", 3), 1);
+  tap_restart(tap);
+  tap_free(tap);
 }
 
 static void test_tail(void **state) {
