@@ -46,7 +46,7 @@ static void inject_sync(struct inject *f) {
 bool inject_follow(struct inject *f) {
   bool disturbed = f->disturbed;
   f->disturbed = false;
-  if (f->stale) inject_sync(f);
+  if (f->stale && !f->dead) inject_sync(f);
   return disturbed;
 }
 

@@ -33,7 +33,8 @@ struct inject {
   bool dead;      /* freed inside a call: goes at its end */
 };
 
-/* Takes notice of what a function of a script did to the rules. True: there was something, look at all stages again. */
+/* Between two packets: takes notice of what a function of a script did to the rules. True: all stages are to be looked
+ * at again. */
 bool inject_follow(struct inject *f);
 
 static inline struct inject *inject_of(struct list_node *of_scope) {

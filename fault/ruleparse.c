@@ -6,7 +6,7 @@
 #include "base/near.h"
 
 #define RULEPARSE_SHOWN_MAX         40 /* of a token in a sentence */
-#define RULEPARSE_WHAT              "what it is about (packet names with commas between, any, bytes, connect, accept, close)"
+#define RULEPARSE_WHAT              "what it is about (packet names with commas, any, bytes, connect, accept, close)"
 #define RULEPARSE_DIRECTION_OR_WHAT "a direction (up, down, both), or " RULEPARSE_WHAT
 
 struct ruleparse_token {

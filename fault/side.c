@@ -196,7 +196,8 @@ static bool side_frame_next(struct side *s, struct slice *rest) {
 
 bool side_frame(struct side *s, struct unit_queue *in) {
   struct unit *u = in->head;
-  if (!u) return false;
+  if (!u || s->stalls) return false;
+  if (inject_follow(s->inject)) return true;
   if (u->end) {
     side_flush_header(s);
     side_forward(s, s->stages[s->frame], unit_pop(in));
@@ -245,6 +246,11 @@ void side_skip(struct side *s, struct slice partial) {
   s->emitted += partial.size;
 }
 
+/* Behind an end that a rule has made nothing goes out any more, and what comes in is let go. */
+static size_t side_take_shut(const struct side *s, struct slice bytes, size_t taken) {
+  return s->direction == CHAIN_OUT ? taken : bytes.size;
+}
+
 /* A packet that begins here and is not all there: better looked at as a whole, in the next call. */
 static bool side_is_cut_short(const struct side *s, struct slice rest) {
   struct frame frame;
@@ -267,25 +273,21 @@ static size_t side_taken_of(struct side *s, uint64_t from, size_t n) {
 static size_t side_take_pieces(struct side *s, struct slice bytes) {
   size_t taken = 0;
   while (taken < bytes.size) {
+    if (inject_follow(s->inject)) side_pump(s);
     struct slice rest = slice_first(slice_from(bytes, taken), side_room(s));
     size_t before = rest.size;
     uint64_t from = s->framer.have ? s->framer.from : 0;
     if (!before || (taken && side_is_cut_short(s, rest))) break;
     side_frame_next(s, &rest);
     side_pump(s);
-    if (s->shut_count) return taken + side_taken_of(s, from, before - rest.size);
-    taken += before - rest.size;
+    taken += s->shut_count ? side_taken_of(s, from, before - rest.size) : before - rest.size;
+    if (s->shut_count) return side_take_shut(s, bytes, taken);
   }
   return taken;
 }
 
-/* Behind an end that a rule has made nothing goes out any more, and what comes in is let go. */
-static size_t side_take_shut(const struct side *s, struct slice bytes) {
-  return s->direction == CHAIN_OUT ? 0 : bytes.size;
-}
-
 size_t side_take(struct side *s, struct slice bytes) {
-  if (s->shut_count || s->end) return side_take_shut(s, bytes);
+  if (s->shut_count || s->end) return side_take_shut(s, bytes, 0);
   if (s->frame == 0 && s->count > 1) return side_take_pieces(s, bytes);
   bytes = slice_first(bytes, side_room(s));
   if (!bytes.size) return 0;
@@ -306,14 +308,14 @@ void side_end(struct side *s, enum chain_end end) {
   side_enter(s, s->shut_count, unit_new_end(&s->held, end));
 }
 
-/* From the last stage to the first, so that what is furthest goes on first. A function of a script that changed the
- * rules, or released packets, is followed at once. */
+/* From the last stage to the first, so that what is furthest goes on first. */
 void side_pump(struct side *s) {
   size_t i = s->count;
   while (i > 0) {
+    size_t frame = s->frame;
     bool worked = stage_step(s->stages[i - 1]);
     if (!worked) i--;
-    else if (inject_follow(s->inject)) i = s->count;
+    else if (i - 1 == frame) i = s->count;
     else if (i < s->count) i++;
   }
 }

@@ -178,10 +178,11 @@ static bool stage_continues(const struct stage *g, const struct unit *u) {
 /* Puts a piece to those before it. False: it has no beginning here, and was passed on. */
 static bool stage_join(struct stage *g, struct unit *u) {
   if (!stage_continues(g, u)) {
+    bool begins = u->from == 0;
     stage_break(g);
-    if (u->from == 0) g->join = u;
+    if (begins) g->join = u;
     else stage_pass(g, u);
-    return u->from == 0;
+    return begins;
   }
   struct unit *j = g->join;
   unit_append(j, unit_slice(u));
@@ -199,15 +200,24 @@ static struct unit *stage_take_join(struct stage *g) {
   return u;
 }
 
+/* What stands before byte `at` goes on, as far as it can, before the rule looks at the rest. */
+static void stage_pass_first(struct stage *g, struct unit *u, size_t at) {
+  bool all = at == buffer_size(&u->bytes);
+  unit_push_front(&g->in, all ? unit_new(&g->side->held) : unit_split(u, at));
+  stage_pass(g, u);
+}
+
 /* A piece of a large packet that the rule means: acts once the position is in it. */
 static void stage_aim(struct stage *g, struct unit *u) {
-  uint64_t from = u->from, size = buffer_size(&u->bytes);
-  if (g->aim > from + size) {
+  uint64_t from = u->from, end = from + buffer_size(&u->bytes);
+  if (g->aim > from && g->aim < end) {
+    stage_pass_first(g, u, (size_t)(g->aim - from));
+  } else if (g->aim == from || (g->aim == end && u->last)) {
+    g->aims = false;
+    stage_act(g, u, (size_t)(g->aim - from), u->offset + g->aim);
+  } else {
     stage_pass(g, u);
-    return;
   }
-  g->aims = false;
-  stage_act(g, u, (size_t)(g->aim - from), u->offset + g->aim);
 }
 
 /* Too large to be kept: known by its start, and passed on in pieces. */
@@ -249,21 +259,23 @@ static void stage_arrive_packets(struct stage *g, struct unit *u) {
 /* `aims`: the rule has begun to act; `aim`: where. */
 static void stage_arrive_bytes(struct stage *g, struct unit *u) {
   const struct rule_term *placed = rule_term(g->rule->rule, WORDS_AT_BYTE);
-  uint64_t from = g->passed, size = buffer_size(&u->bytes), at = 0;
-  g->passed += size;
+  uint64_t from = g->passed, size = buffer_size(&u->bytes);
   if (!g->aims) {
     g->aim = placed ? (uint64_t)placed->args[0].number : from;
-    if (g->done || g->aim < from || g->aim > g->passed) {
-      stage_pass(g, u);
+    bool here = !g->done && g->aim == from, soon = !g->done && g->aim > from && g->aim <= from + size;
+    if (!here) {
+      g->passed += soon ? g->aim - from : size;
+      if (soon) stage_pass_first(g, u, (size_t)(g->aim - from));
+      else stage_pass(g, u);
       return;
     }
-    at = g->aim - from;
     g->aims = g->action->goes_on && !(placed && g->action->once_placed);
     g->done = true;
     select_counts(g->rule, g->tally, g->side->inject->number);
     stage_fire(g, 0, g->aim);
   }
-  g->action->act(g, u, (size_t)at);
+  g->passed += size;
+  g->action->act(g, u, 0);
 }
 
 /* Whether the unit vanishes in a black hole. One that closes lets the rest of a packet go by first. */
@@ -277,7 +289,8 @@ static bool stage_swallows(struct stage *g, const struct unit *u) {
 static void stage_arrive(struct stage *g, struct unit *u) {
   if (stage_swallows(g, u)) {
     unit_free(u);
-  } else if (g->retired) {
+  } else if (g->retired || g->rule->removed) {
+    stage_break(g);
     stage_pass(g, u);
   } else if (u->end) {
     stage_break(g);

@@ -26,7 +26,7 @@ void unit_free(struct unit *u) {
 }
 
 void unit_append(struct unit *u, struct slice bytes) {
-  bool fits = buffer_append(&u->bytes, bytes);
+  bool fits = bytes.size == 0 || buffer_append(&u->bytes, bytes);
   assert(fits);
   *u->account += bytes.size;
 }
@@ -66,6 +66,12 @@ void unit_push(struct unit_queue *q, struct unit *u) {
   if (q->tail) q->tail->next = u;
   else q->head = u;
   q->tail = u;
+}
+
+void unit_push_front(struct unit_queue *q, struct unit *u) {
+  u->next = q->head;
+  q->head = u;
+  if (!q->tail) q->tail = u;
 }
 
 struct unit *unit_pop(struct unit_queue *q) {

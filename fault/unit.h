@@ -57,6 +57,7 @@ void unit_strip(struct unit *u);
 struct unit *unit_split(struct unit *u, size_t at);
 
 void unit_push(struct unit_queue *q, struct unit *u);
+void unit_push_front(struct unit_queue *q, struct unit *u);
 struct unit *unit_pop(struct unit_queue *q); /* NULL: empty */
 void unit_move(struct unit_queue *to, struct unit_queue *from);
 void unit_clear(struct unit_queue *q);

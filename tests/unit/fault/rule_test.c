@@ -1,0 +1,220 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "base/rng.h"
+#include "fault/rule_fields.h"
+
+/* What is written on the left is understood, and printed as on the right. */
+static const char *const canonical[][2] = {
+  { "up PUBLISH nth 3 at_byte 7 rst", "up PUBLISH nth 3 at_byte 7 rst" },
+  { "PUBLISH drop", "both PUBLISH drop" },
+  { "  down\tPUBACK   id 2  drop ", "down PUBACK id 2 drop" },
+  { "down PUBACK,PUBLISH,PUBACK drop", "down PUBLISH,PUBACK drop" },
+  { "up any delay 1500ms", "up any delay 1.5s" },
+  { "up any delay 0.25", "up any delay 250ms" },
+  { "up any delay 2m", "up any delay 120s" },
+  { "up any delay 0", "up any delay 0s" },
+  { "up any delay normal( 120ms , 30ms )", "up any delay normal(120ms,30ms)" },
+  { "up any delay uniform(0.01,20ms)", "up any delay uniform(10ms,20ms)" },
+  { "up any delay exponential(50ms)", "up any delay exponential(50ms)" },
+  { "up bytes split 65536 10us", "up bytes split 64k 10us" },
+  { "up bytes at_byte 1500 stall", "up bytes at_byte 1500 stall" },
+  { "up PUBLISH first inject hex:C000 before", "up PUBLISH first before inject hex:c000" },
+  { "up PUBLISH inject \"a\\x00\\\"\\n\"", "up PUBLISH inject hex:6100220a" },
+  { "up drop PUBLISH", NULL },
+  { "up PUBLISH drop every 2 times 3 prob 25% qos 1 dup true",
+    "up PUBLISH qos 1 dup true every 2 prob 0.25 times 3 drop" },
+  { "up PUBLISH topic a/+/c drop", "up PUBLISH topic a/+/c drop" },
+  { "up PUBLISH topic \"a b/#\" drop", "up PUBLISH topic \"a b/#\" drop" },
+  { "up PUBLISH client \"x*\" name \"my rule\" drop", "up PUBLISH client x* drop name \"my rule\"" },
+  { "down CONNACK reason 0x05 close", "down CONNACK reason 5 close" },
+  { "up PUBLISH size 64k 2M retain false hold", "up PUBLISH retain false size 64k 2M hold" },
+  { "accept refuse", "accept refuse" },
+  { "up connect nth 2 delay 1s", "connect nth 2 delay 1s" },
+  { "down close drop", "down close drop" },
+  { "up PUBLISH range 2 4 across must_fire 3 fin up", "up PUBLISH range 2 4 across fin up must_fire 3" },
+  { "up PUBLISH first must_fire rst", "up PUBLISH first rst must_fire" },
+  { "up PUBLISH first may_fire blackhole 2s", "up PUBLISH first blackhole 2s may_fire" },
+  { "up PUBLISH at_byte -1 rst", "up PUBLISH at_byte -1 rst" },
+  { "up PUBLISH where rewrite", "up PUBLISH where rewrite" },
+};
+
+static void test_canonical(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof canonical / sizeof canonical[0]; i++) {
+    char text[RULE_TEXT_MAX];
+    struct err err = { "" };
+    struct rule *r = rule_parse(canonical[i][0], &err);
+    if (!canonical[i][1]) {
+      assert_null(r);
+      continue;
+    }
+    if (!r) fail_msg("%s: %s", canonical[i][0], err.text);
+    assert_int_equal(rule_print(r, text, sizeof text), strlen(canonical[i][1]));
+    assert_string_equal(text, canonical[i][1]);
+    rule_free(r);
+  }
+}
+
+/* The sentence names the column, what stands there, what was expected, and a near name. */
+static const struct {
+  const char *text, *column, *says;
+} wrong[] = {
+  { "", "column 1:", "the rule ends here; expected a direction" },
+  { "up", "column 3:", "expected what it is about" },
+  { "upp PUBLISH drop", "column 1: \"upp\"", "did you mean \"up\"?" },
+  { "up PUBLSH drop", "column 4: \"PUBLSH\"", "did you mean \"PUBLISH\"?" },
+  { "up publish drop", "column 4: \"publish\"", "did you mean \"PUBLISH\"?" },
+  { "up PUBLISH,PUBAK drop", "column 12: \"PUBAK\"", "did you mean \"PUBACK\"?" },
+  { "up PUBLISH,,PUBACK drop", "column 12: \"\"", "packet names" },
+  { "up PUBLISH nht 3 drop", "column 12: \"nht\"", "did you mean \"nth\"?" },
+  { "up PUBLISH", "column 11:", "an action (delay split" },
+  { "up PUBLISH nth", "column 15:", "the rule ends here; expected a number from 1" },
+  { "up PUBLISH nth 0 drop", "column 16: \"0\"", "a number from 1" },
+  { "up PUBLISH nth drop", "column 16: \"drop\"", "a number from 1" },
+  { "up PUBLISH qos 4 drop", "column 16: \"4\"", "a QoS (0 to 3)" },
+  { "up PUBLISH id 65536 drop", "column 15: \"65536\"", "a packet identifier" },
+  { "up PUBLISH drop extra", "column 17: \"extra\"", "an obligation (must_fire may_fire name) or the end" },
+  { "up PUBLISH drop rst", "column 17: \"rst\"", "second action" },
+  { "up PUBLISH qos 1 qos 2 drop", "column 18: \"qos\"", "is there already" },
+  { "up PUBLISH before at_byte 3 rst", "column 19: \"at_byte\"", "second position" },
+  { "up PUBLISH delay 3parsecs", "column 18: \"3parsecs\"", "a duration (250ms, 1.5s)" },
+  { "up PUBLISH delay uniform(2s,1s)", "column 18:", "a duration" },
+  { "up PUBLISH delay 1.5ns", "column 18:", "a duration" },
+  { "up PUBLISH inject 6202", "column 19: \"6202\"", "hex:6202" },
+  { "up PUBLISH inject hex:620", "column 19:", "hex:6202" },
+  { "up PUBLISH inject \"abc", "column 19:", "not closed" },
+  { "up PUBLISH topic \"a\"b drop", "column 21:", "space behind the closing quote" },
+  { "up PUBLISH topic a/#/b drop", "column 18: \"a/#/b\"", "a topic filter" },
+  { "up PUBLISH refuse", "column 12: \"refuse\" makes no sense on any", "connect, accept" },
+  { "accept rst", "column 8: \"rst\" makes no sense on accept", "refuse it, or delay it" },
+  { "up bytes drop", "column 10: \"drop\" makes no sense on bytes", "blackhole" },
+  { "up bytes nth 2 rst", "column 10: \"nth\"", "at_byte" },
+  { "up bytes qos 1 rst", "column 10: \"qos\"", "packets" },
+  { "up bytes at_byte -3 rst", "column 21: \"rst\"", "no end to count from" },
+  { "up PINGREQ qos 1 drop", "column 12: \"qos\" can never match", "no packet named here" },
+  { "up PUBLISH at_byte 3 drop", "column 22: \"drop\" takes no position", "whole packets" },
+  { "up PUBLISH first drop must_fire may_fire", "column 18:", "contradict" },
+  { "up PUBLISH range 4 2 drop", "column 22:", "below the first" },
+  { "up PUBLISH split 0", "column 18: \"0\"", "from 1" },
+  { "close inject hex:00 at_byte 3", "column 21: \"at_byte\"", "no bytes here" },
+  { "tls alert", "column 1: \"tls\"", "packet names" },
+};
+
+static void test_errors(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    struct err err = { "" };
+    struct rule *r = rule_parse(wrong[i].text, &err);
+    if (r) fail_msg("%s: was accepted", wrong[i].text);
+    if (strncmp(err.text, wrong[i].column, strlen(wrong[i].column)) != 0 || !strstr(err.text, wrong[i].says))
+      fail_msg("%s: %s", wrong[i].text, err.text);
+  }
+}
+
+static void test_too_long(void **state) {
+  (void)state;
+  char text[RULE_TEXT_MAX + 100] = "up PUBLISH name ";
+  struct err err;
+  memset(text + strlen(text), 'x', RULE_TEXT_MAX);
+  assert_null(rule_parse(text, &err));
+  /* Short enough as it is written, not so in its canonical form. */
+  strcpy(text, "up PUBLISH inject \"");
+  memset(text + strlen(text), 'x', RULE_TEXT_MAX / 2 + 20);
+  text[RULE_TEXT_MAX / 2 + 20] = '"';
+  text[RULE_TEXT_MAX / 2 + 21] = '\0';
+  assert_null(rule_parse(text, &err));
+  assert_non_null(strstr(err.text, "canonical"));
+}
+
+static const char *const samples[VALUE_KINDS][8] = {
+  [VALUE_COUNT] = { "1", "7", "4294967296" },
+  [VALUE_PACKET_ID] = { "0", "65535" },
+  [VALUE_QOS] = { "0", "3" },
+  [VALUE_CODE] = { "0", "0x80", "135" },
+  [VALUE_OFFSET] = { "0", "-5", "1000000" },
+  [VALUE_SIZE] = { "0", "1", "1k", "1.5k", "64M", "1G" },
+  [VALUE_PIECE] = { "1", "3k", "1023" },
+  [VALUE_RATIO] = { "0", "1", "0.000000001", "99.5%", "0.5" },
+  [VALUE_DURATION] = { "0", "1ns", "1.001us", "250ms", "1.5", "3h", "0.123456789s" },
+  [VALUE_DISTRIBUTION] = { "1s", "normal(1s,2ms)", "uniform(0s,1.5ms)", "exponential(7us)" },
+  [VALUE_FLAG] = { "true", "false" },
+  [VALUE_DIRECTION] = { "up", "down" },
+  [VALUE_TEXT] = { "x", "\"\"", "\"a b\"", "\"\\\\ \\\" \\t \\x7f \\xff\"", "drop",
+                   "f(x"
+                   ")" },
+  [VALUE_FILTER] = { "a/b", "#", "\"a b/+\"", "+/x" },
+  [VALUE_BYTES] = { "hex:00", "hex:FFfe", "\"text\"", "\"\\x00\\r\"" },
+};
+
+static const char *sample(struct rng *rng, enum value_kind kind) {
+  size_t count = 0;
+  while (count < 8 && samples[kind][count]) count++;
+  return samples[kind][rng_below(rng, count)];
+}
+
+static void append_word(struct rng *rng, struct printer *to, enum words_id id) {
+  const struct words_row *row = words_row(id);
+  printer_put(to, " %s", row->name);
+  for (size_t a = 0; a < WORDS_ARGS_MAX && row->args[a].kind; a++) {
+    if (row->args[a].optional && rng_below(rng, 2)) break;
+    printer_put(to, " %s", sample(rng, row->args[a].kind));
+  }
+}
+
+/* Random sentences: what is accepted prints to a text that parses to the same text. */
+static void test_inverse(void **state) {
+  (void)state;
+  static const char *const whats[] = {
+    "PUBLISH", "any", "bytes", "accept", "close", "PUBACK,PUBLISH", "CONNECT,AUTH,DISCONNECT"
+  };
+  static const char *const wheres[] = { "", "up ", "down ", "both " };
+  struct rng rng = { 11 };
+  unsigned accepted = 0;
+  for (int round = 0; round < 100000; round++) {
+    char text[RULE_TEXT_MAX], once[RULE_TEXT_MAX], twice[RULE_TEXT_MAX];
+    struct printer p;
+    struct err err;
+    printer_init(&p, text, sizeof text);
+    printer_put(&p, "%s%s", wheres[rng_below(&rng, 4)], whats[rng_below(&rng, 7)]);
+    for (uint64_t n = rng_below(&rng, 5); n > 0; n--) append_word(&rng, &p, (enum words_id)rng_below(&rng, WORDS_IDS));
+    append_word(&rng, &p, (enum words_id)(WORDS_DELAY + rng_below(&rng, WORDS_MUST_FIRE - WORDS_DELAY)));
+    struct rule *r = rule_parse(text, &err);
+    if (!r) continue;
+    accepted++;
+    rule_print(r, once, sizeof once);
+    rule_free(r);
+    r = rule_parse(once, &err);
+    if (!r) fail_msg("%s -> %s: %s", text, once, err.text);
+    rule_print(r, twice, sizeof twice);
+    assert_string_equal(once, twice);
+    rule_free(r);
+  }
+  assert_true(accepted > 10000);
+}
+
+static void test_owes(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    uint64_t owes;
+  } rows[] = {
+    { "up PUBLISH drop", 0 },           { "up PUBLISH nth 2 drop", 1 },       { "up PUBLISH nth 2 drop may_fire", 0 },
+    { "up PUBLISH drop must_fire", 1 }, { "up PUBLISH drop must_fire 5", 5 }, { "up PUBLISH prob 0.5 drop", 0 }
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    struct rule *r = rule_parse(rows[i].text, NULL);
+    assert_int_equal(rule_owes(r), rows[i].owes);
+    rule_free(r);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = { cmocka_unit_test(test_canonical), cmocka_unit_test(test_errors),
+                                      cmocka_unit_test(test_too_long), cmocka_unit_test(test_inverse),
+                                      cmocka_unit_test(test_owes) };
+  return cmocka_run_group_tests_name("rule", tests, NULL, NULL);
+}
