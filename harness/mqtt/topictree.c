@@ -59,9 +59,10 @@ uint64_t topictree_level(struct slice level) {
   return hash_bytes(0, level);
 }
 
-/* Where a child is found: its own level and, in the parent's value, all those above. */
+/* Where a child is found: its own level and, in the parent's value, all those above. The constant keeps a run of empty
+ * levels, each of value 0, from ending up in one bucket. */
 static uint64_t topictree_value(const struct topictree_node *parent, uint64_t level_value) {
-  return rng_mix(parent->by_level.value + level_value);
+  return rng_mix(parent->by_level.value + level_value + 0x9e3779b97f4a7c15u);
 }
 
 struct topictree_node *topictree_child(const struct topictree *t, const struct topictree_node *parent,
