@@ -207,6 +207,10 @@ bool session_next(struct session *s, struct session_event *out) {
   return true;
 }
 
+bool session_has_event(const struct session *s) {
+  return buffer_size(&s->events.entries) > 0;
+}
+
 /* What arrives. Each returns false if it has no place here: then the connection is given up. */
 
 static bool session_reply(struct session *s, enum spec_type type, uint16_t packet_id) {

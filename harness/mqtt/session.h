@@ -50,6 +50,7 @@ void session_connect(struct session *s, const struct session_connect *c, int64_t
 size_t session_feed(struct session *s, struct slice bytes, int64_t now_ns);
 
 bool session_next(struct session *s, struct session_event *out);
+bool session_has_event(const struct session *s); /* whether it would give one */
 
 /* What to write next; empty if nothing. Borrowed until the next call on the session. */
 struct slice session_output(struct session *s, int64_t now_ns);
