@@ -76,9 +76,10 @@ static void evstream_report_failure(struct evstream *s) {
  * now on, so only changes are listened to. */
 static void evstream_read_fin(struct evstream *s) {
   s->fin = true;
+  s->stream.handler->ended(s->stream.arg, STREAM_FIN, false, NULL);
+  if (evstream_is_gone(s)) return;
   evloop_use_edge(&s->source);
   evstream_update(s);
-  s->stream.handler->ended(s->stream.arg, STREAM_FIN, false, NULL);
 }
 
 /* After their FIN, read() tells 0 for ever: the error is asked for. */

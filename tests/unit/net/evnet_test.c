@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "net/chain.h"
 #include "net/evnet.h"
 
 #define MS         1000000ll
@@ -168,19 +169,42 @@ static void seat_connect(struct seat *s, const char *text, int64_t timeout_ns) {
   if (!s->stream) fail_msg("%s", s->why.text);
 }
 
-/* A listening plain socket on loopback, with its URL; without a backlog (-1) it holds its port, and refuses. */
-static int plain_listen(int family, int backlog, char url[64]) {
+static int plain_bind(int family, uint16_t *port) {
   int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-  struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
+  struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(*port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+  struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(*port), .sin6_addr = in6addr_loopback };
   socklen_t size = family == AF_INET ? sizeof v4 : sizeof v6;
   struct sockaddr *a = family == AF_INET ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
-  assert_int_equal(bind(fd, a, size), 0);
-  if (backlog >= 0) assert_int_equal(listen(fd, backlog), 0);
+  if (bind(fd, a, size) != 0) {
+    close(fd);
+    return -1;
+  }
   assert_int_equal(getsockname(fd, a, &size), 0);
-  snprintf(url, 64, family == AF_INET ? "tcp://127.0.0.1:%u" : "tcp://[::1]:%u",
-           ntohs(family == AF_INET ? v4.sin_port : v6.sin6_port));
+  *port = ntohs(family == AF_INET ? v4.sin_port : v6.sin6_port);
   return fd;
+}
+
+/* A listening plain socket on loopback, with its URL; without a backlog (-1) it holds its port, and refuses. */
+static int plain_listen(int family, int backlog, char url[64]) {
+  uint16_t port = 0;
+  int fd = plain_bind(family, &port);
+  assert_true(fd >= 0);
+  if (backlog >= 0) assert_int_equal(listen(fd, backlog), 0);
+  snprintf(url, 64, family == AF_INET ? "tcp://127.0.0.1:%u" : "tcp://[::1]:%u", port);
+  return fd;
+}
+
+/* As plain_listen, with the same port of the other family held, so that nobody else listens there. */
+static int plain_listen_alone(int family, int backlog, char url[64], int *other) {
+  for (int i = 0; i < 100; i++) {
+    int fd = plain_listen(family, backlog, url);
+    uint16_t port = (uint16_t)atoi(strrchr(url, ':') + 1);
+    *other = plain_bind(family == AF_INET ? AF_INET6 : AF_INET, &port);
+    if (*other >= 0) return fd;
+    close(fd);
+  }
+  fail_msg("no port is free in both families");
+  return -1;
 }
 
 static int plain_accept(int listener) {
@@ -283,10 +307,11 @@ static void test_timeout(void **state) {
 /* "localhost" is both families, in whichever the broker is; names are looked up without holding the loop. */
 static void test_addresses(void **state) {
   (void)state;
-  for (int family = 0; family < 2; family++) {
+  for (int i = 0; i < 2; i++) {
     char url[64], name[64];
     struct seat s;
-    int listener = plain_listen(family ? AF_INET6 : AF_INET, 10, url);
+    int other, family = i ? AF_INET6 : AF_INET;
+    int listener = plain_listen_alone(family, 10, url, &other);
     snprintf(name, sizeof name, "tcp://localhost:%s", strrchr(url, ':') + 1);
     seat_connect(&s, name, 5000 * MS);
     UNTIL(s.opened);
@@ -297,14 +322,16 @@ static void test_addresses(void **state) {
     UNTIL(s.opened);
     seat_fini(&s);
     close(listener);
-    listener = plain_listen(family ? AF_INET6 : AF_INET, -1, url);
+    close(other);
+    listener = plain_listen_alone(family, -1, url, &other);
     snprintf(name, sizeof name, "tcp://localhost:%s", strrchr(url, ':') + 1);
     seat_connect(&s, name, 5000 * MS);
     UNTIL(s.ends);
-    close(listener);
     assert_int_equal(s.end, STREAM_REFUSED);
     assert_non_null(strstr(s.why.text, "address 2 of 2"));
     seat_fini(&s);
+    close(listener);
+    close(other);
   }
   /* "127.1" is no address to us and one to getaddrinfo: a name that needs no name server. */
   char url[64], name[64], long_name[200];
@@ -766,6 +793,41 @@ static void test_our_ends(void **state) {
   close(fd);
 }
 
+/* Through a chain: what was written is read at the other end before the reset, at once and while it is not acknowledged
+ * yet. */
+static void test_chain_reset(void **state) {
+  (void)state;
+  for (int size = 7; size <= 70000; size += 69993) {
+    struct seat s;
+    char url[64];
+    static char bytes[70000], got[70001];
+    int listener = plain_listen(AF_INET, 10, url);
+    struct url u = url_of(url);
+    seat_init(&s);
+    struct chain *c = chain_new(world, &seat_handler, &s);
+    s.stream = net_connect(world, &u, 5000 * MS, NULL, NULL, &s.why);
+    chain_attach(c, s.stream);
+    UNTIL(s.opened);
+    int fd = plain_accept(listener);
+    buffer_append(&s.out, slice_of(bytes, (size_t)size));
+    chain_flush(c);
+    assert_int_equal(buffer_size(&s.out), 0);
+    chain_reset(c);
+    assert_int_equal(s.ends, 0);
+    UNTIL(s.ends);
+    assert_int_equal(s.end, STREAM_RESET);
+    assert_null(chain_stream(c));
+    assert_int_equal(recv(fd, got, sizeof got, MSG_WAITALL), size);
+    assert_int_equal(read(fd, got, sizeof got), -1);
+    assert_int_equal(errno, ECONNRESET);
+    chain_free(c);
+    s.stream = NULL;
+    seat_fini(&s);
+    close(fd);
+    close(listener);
+  }
+}
+
 /* Closing inside every handler, alone and together with another stream that is ready too. */
 static void test_close_anywhere(void **state) {
   (void)state;
@@ -1053,6 +1115,7 @@ int main(void) {
     EVNET_TEST(test_half_close),
     EVNET_TEST(test_write_after_fin),
     EVNET_TEST(test_our_ends),
+    EVNET_TEST(test_chain_reset),
     EVNET_TEST(test_close_anywhere),
     EVNET_TEST(test_no_descriptor_to_accept),
     EVNET_TEST(test_no_descriptor_to_connect),
