@@ -1,5 +1,6 @@
 -- A stand-in for the C side, so that the command line is tested by any Lua 5.4: `dofile` it first. Workers are
--- coroutines in it, and a scenario is a plain function call. What needs sockets or processes is tested with the program.
+-- coroutines in it, and a scenario is a plain function call. What needs sockets or processes is tested with the
+-- program.
 
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = here .. "/../../lua/?.lua;" .. here .. "/../../lua/?/init.lua;" .. package.path
