@@ -595,6 +595,32 @@ static void test_partial_writes(void **state) {
   close(fd);
 }
 
+/* A turn that does not wait returns too while something can be read that nobody reads inside the poll, and hands it
+ * over. */
+static void test_no_wait(void **state) {
+  (void)state;
+  struct seat s, t;
+  int fd = pair(&s), other = pair(&t);
+  for (unsigned i = 1; i <= 3; i++) {
+    assert_int_equal(write(fd, "x", 1), 1);
+    assert_int_equal(write(other, "y", 1), 1);
+    if (i == 1) net_wake(world);
+    turn(i == 2 ? clock_ns() - 1 : i == 3 ? clock_ns() : NET_NEVER);
+    UNTIL(buffer_size(&s.in) == i && buffer_size(&t.in) == i);
+  }
+  stream_pause(t.stream, true);
+  plain_reset(other);
+  seat_send(&t, "a");
+  seat_send(&t, "b");
+  for (int i = 0; i < 3; i++) turn(clock_ns());
+  stream_pause(t.stream, false);
+  assert_int_equal(write(fd, "x", 1), 1);
+  UNTIL(t.ends && buffer_size(&s.in) == 4);
+  seat_fini(&s);
+  seat_fini(&t);
+  close(fd);
+}
+
 /* One turn hands over 64 KiB of a stream at the most; the rest comes in the next. */
 static void test_fairness(void **state) {
   (void)state;
@@ -1109,6 +1135,7 @@ int main(void) {
     EVNET_TEST(test_unix_backlog),
     EVNET_TEST(test_accept_max),
     EVNET_TEST(test_partial_writes),
+    EVNET_TEST(test_no_wait),
     EVNET_TEST(test_fairness),
     EVNET_TEST(test_reset_after_bytes),
     EVNET_TEST(test_write_finds_reset),
