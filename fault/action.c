@@ -52,6 +52,7 @@ static void action_split(struct stage *g, struct unit *u, size_t at) {
 }
 
 static void action_stall(struct stage *g, struct unit *u, size_t at) {
+  side_cut(g->side, u, at, CHAIN_NONE);
   u = stage_pass_before(g, u, at);
   stage_stall(g, action_until(g, &g->args[0]));
   if (u) stage_pass(g, u);

@@ -259,8 +259,9 @@ static bool side_is_cut_short(const struct side *s, struct slice rest) {
   return result == FRAME_NEED_MORE || (result == FRAME_OK && frame.size > rest.size);
 }
 
-/* How many of the bytes of a packet that was just taken count as taken, when a rule has ended the direction in it: what
- * stands behind the end was never handed over. The owner's write fails where the end is in place of the whole packet.
+/* How many of the bytes of a packet that was just taken count as taken, when a rule has ended or stalled the direction
+ * in it: what stands behind that was not handed over. The owner's write fails where the end is in place of the whole
+ * packet.
  */
 static size_t side_taken_of(struct side *s, uint64_t from, size_t n) {
   if (s->cut_index != s->framer.index || s->cut_at > from + n) return n;
@@ -278,16 +279,28 @@ static size_t side_take_pieces(struct side *s, struct slice bytes) {
     size_t before = rest.size;
     uint64_t from = s->framer.have ? s->framer.from : 0;
     if (!before || (taken && side_is_cut_short(s, rest))) break;
+    s->cut_index = 0;
     side_frame_next(s, &rest);
     side_pump(s);
-    taken += s->shut_count ? side_taken_of(s, from, before - rest.size) : before - rest.size;
+    size_t n = before - rest.size, counted = side_taken_of(s, from, n);
+    taken += counted;
     if (s->shut_count) return side_take_shut(s, bytes, taken);
+    s->owed = n - counted;
+    if (s->owed) break;
   }
   return taken;
 }
 
+/* What stood behind a stall goes on once that is over. */
+static size_t side_take_owed(struct side *s, struct slice bytes) {
+  size_t n = s->stalls ? 0 : slice_first(bytes, s->owed).size;
+  s->owed -= n;
+  return n;
+}
+
 size_t side_take(struct side *s, struct slice bytes) {
   if (s->shut_count || s->end) return side_take_shut(s, bytes, 0);
+  if (s->owed) return side_take_owed(s, bytes);
   if (s->frame == 0 && s->count > 1) return side_take_pieces(s, bytes);
   bytes = slice_first(bytes, side_room(s));
   if (!bytes.size) return 0;

@@ -32,6 +32,7 @@ struct side {
   unsigned stalls;    /* stages that are stalled: nothing more is taken */
   unsigned retired;   /* stages on their way out */
   enum chain_end end; /* behind `out` */
+  size_t owed;        /* bytes looked at already and not yet counted as taken: the owner offers them again */
   uint64_t cut_index; /* the packet in which a rule has ended the direction, and where in it */
   uint64_t cut_at;
   enum chain_end cut_end;
@@ -65,7 +66,7 @@ void side_end_now(struct side *s, enum chain_end end);
 /* The work of the framing stage: one piece of what came in. False: nothing to do. */
 bool side_frame(struct side *s, struct unit_queue *in);
 
-/* A rule ends the direction at byte `at` of that unit. */
+/* A rule ends or stalls (CHAIN_NONE) the direction at byte `at` of that unit. */
 void side_cut(struct side *s, const struct unit *u, size_t at, enum chain_end end);
 
 #endif
