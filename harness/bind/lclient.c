@@ -18,12 +18,32 @@ bool lclient_other_imp(const struct lclient *c) {
   return lclient_imp && lclient_imp != c;
 }
 
+/* The user value is on the top of the stack, the function at `index`. */
+static int lclient_keep(lua_State *L, struct lclient *c, int index) {
+  int ref = c->free_ref;
+  if (ref) {
+    lua_rawgeti(L, -1, ref);
+    c->free_ref = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  } else {
+    ref = ++c->refs;
+  }
+  lua_pushvalue(L, index);
+  lua_rawseti(L, -2, ref);
+  return ref;
+}
+
+/* The user value is at `index`. */
+static void lclient_forget(lua_State *L, struct lclient *c, int index, int ref) {
+  lua_pushinteger(L, c->free_ref);
+  lua_rawseti(L, index < 0 ? index - 1 : index, ref);
+  c->free_ref = ref;
+}
+
 uint64_t lclient_ref(lua_State *L, int client, int index, bool single) {
   if (lua_isnoneornil(L, index)) return 0;
-  index = lua_absindex(L, index);
   lua_getiuservalue(L, client, 1);
-  lua_pushvalue(L, index);
-  uint64_t ref = (uint64_t)luaL_ref(L, -2);
+  uint64_t ref = (uint64_t)lclient_keep(L, lua_touserdata(L, client), index);
   lua_pop(L, 1);
   return single ? ref | LCLIENT_SINGLE : ref;
 }
@@ -31,7 +51,7 @@ uint64_t lclient_ref(lua_State *L, int client, int index, bool single) {
 void lclient_unref(lua_State *L, int client, uint64_t user) {
   if (!user) return;
   lua_getiuservalue(L, client, 1);
-  luaL_unref(L, -1, (int)(user & 0xffffffffu));
+  lclient_forget(L, lua_touserdata(L, client), -1, (int)(user & 0xffffffffu));
   lua_pop(L, 1);
 }
 
@@ -44,11 +64,11 @@ static bool lclient_push_handler(lua_State *L, enum lclient_slot slot) {
 }
 
 /* Pushes the function kept for this operation, and forgets it. */
-static bool lclient_push_callback(lua_State *L, uint64_t user) {
+static bool lclient_push_callback(struct lclient *c, lua_State *L, uint64_t user) {
   int ref = (int)(user & 0xffffffffu);
   if (!ref) return false;
   lua_rawgeti(L, -1, ref);
-  luaL_unref(L, -2, ref);
+  lclient_forget(L, c, -2, ref);
   return true;
 }
 
@@ -77,11 +97,11 @@ static void lclient_disconnected(struct lclient *c, lua_State *L, const struct s
 }
 
 static void lclient_result(struct lclient *c, lua_State *L, const struct session_event *e) {
-  if (lclient_push_callback(L, e->user)) lclient_call_code(c, e->code);
+  if (lclient_push_callback(c, L, e->user)) lclient_call_code(c, e->code);
 }
 
 static void lclient_subscribed(struct lclient *c, lua_State *L, const struct session_event *e) {
-  if (!lclient_push_callback(L, e->user)) return;
+  if (!lclient_push_callback(c, L, e->user)) return;
   if (e->code != 0 || (e->user & LCLIENT_SINGLE)) {
     lclient_call_code(c, e->code != 0 || e->codes.size == 0 ? e->code : e->codes.data[0]);
     return;
@@ -152,7 +172,7 @@ void lclient_check_message(lua_State *L, const struct lclient *c, int topic, int
 }
 
 uint16_t lclient_publish(lua_State *L, int client, int topic, int payload, uint8_t qos, bool retain, int callback) {
-  struct lclient *c = lclient_check(L, client);
+  struct lclient *c = lua_touserdata(L, client);
   uint16_t packet_id = 0;
   struct session_publish p = {
     .topic = lworld_slice(L, topic),
@@ -160,7 +180,7 @@ uint16_t lclient_publish(lua_State *L, int client, int topic, int payload, uint8
     .qos = qos,
     .retain = retain,
   };
-  if (client_state(c->client) != SESSION_CONNECTED) luaL_error(L, "the client is not connected");
+  if (!c->client || client_state(c->client) != SESSION_CONNECTED) luaL_error(L, "the client is not connected");
   p.user = lclient_ref(L, client, callback, false);
   enum session_accept accepted = client_publish(c->client, &p, &packet_id);
   if (accepted == SESSION_ACCEPTED) return packet_id;

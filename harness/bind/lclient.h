@@ -1,7 +1,8 @@
 /* lclient: an mqtt client as Lua holds it: what the mqtt API (lmqtt) and the scenario library (core.client_*) share.
  *
  * The userdata has one user value: a table that keeps the handlers, the timeline, and the callbacks of pending
- * operations by reference number, which is what the client is given.
+ * operations by reference number, which is what the client is given. Numbers go from 1 and are used again: in the slot
+ * of a free one stands the next free one.
  */
 #ifndef MQRIG_LCLIENT_H
 #define MQRIG_LCLIENT_H
@@ -12,7 +13,7 @@
 
 #define LCLIENT "mqrig.mqttclient"
 
-/* Where the handlers stand in the user value: below 0, out of the way of luaL_ref. */
+/* Where the handlers stand in the user value: below 0, out of the way of the reference numbers. */
 enum lclient_slot {
   LCLIENT_ON_CONNECT = -5,
   LCLIENT_ON_LOST,
@@ -26,8 +27,9 @@ struct lclient {
   struct lworld *world;
   struct client *client;
   uint32_t message_max;
-  bool imp;    /* profile = "imp" */
-  bool joined; /* the link's filter is in the present chain */
+  int refs, free_ref; /* how many there are; the first free one, or 0 */
+  bool imp;           /* profile = "imp" */
+  bool joined;        /* the link's filter is in the present chain */
   struct lscope *link;
 };
 
@@ -37,12 +39,12 @@ struct lclient *lclient_check(lua_State *L, int index);
 /* Keeps the function at `index` (nil: 0) until lclient_event calls it. `single`: it is to be called with one granted
  * mode, not with a list. */
 uint64_t lclient_ref(lua_State *L, int client, int index, bool single);
-void lclient_unref(lua_State *L, int client, uint64_t user);
+void lclient_unref(lua_State *L, int client, uint64_t user); /* 0: nothing */
 
 void lclient_event(void *arg, const struct session_event *e);
 
-/* Publishes a topic and a payload that stand at these indices; `fn` at `callback` or nil. Raises when not connected or
- * rate limited. Returns the packet identifier or 0. */
+/* Publishes with the client, a topic and a payload that stand at these indices; `fn` at `callback` or nil. Raises when
+ * not connected or rate limited. Returns the packet identifier or 0. */
 uint16_t lclient_publish(lua_State *L, int client, int topic, int payload, uint8_t qos, bool retain, int callback);
 
 /* Raises for what createmessage forbids. */

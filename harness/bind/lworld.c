@@ -10,6 +10,11 @@
 /* Addresses as registry keys. */
 static const char lworld_key, lworld_error_key, lworld_timeline_key, lworld_anchors_key;
 
+/* Each coroutine of a state begins with a copy of the main one's extra space: the shortest way to the world. */
+static struct lworld **lworld_place(lua_State *L) {
+  return lua_getextraspace(L);
+}
+
 struct ltimer {
   struct lworld_item item;
   struct net_timer timer;
@@ -17,16 +22,14 @@ struct ltimer {
 };
 
 struct lworld *lworld_peek(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &lworld_key);
-  struct lworld *w = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  if (w) w->L = L;
+  struct lworld *w = *lworld_place(L);
+  w->L = L;
   return w;
 }
 
 struct lworld *lworld_enter(lua_State *L) {
   struct lworld *w = lworld_peek(L);
-  if (!w || !w->net) luaL_error(L, "the world is not open");
+  if (!w->net) luaL_error(L, "the world is not open");
   return w;
 }
 
@@ -272,7 +275,10 @@ void lworld_open(lua_State *L) {
   static const luaL_Reg timer_methods[] = { { "cancel", lworld_timer_cancel }, { NULL, NULL } };
   struct lworld *w = lua_newuserdatauv(L, sizeof *w, 0);
   *w = (struct lworld){ .L = L };
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &lworld_key);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &lworld_key); /* keeps it */
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  *lworld_place(lua_tothread(L, -1)) = *lworld_place(L) = w;
+  lua_pop(L, 1);
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");

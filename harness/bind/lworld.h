@@ -33,7 +33,7 @@ struct lworld {
 /* The world of this state; raises if it is not open. */
 struct lworld *lworld_enter(lua_State *L);
 
-/* The same, open or not; NULL only while the state is being closed. For finalizers. */
+/* The same, open or not. For finalizers. */
 struct lworld *lworld_peek(lua_State *L);
 
 /* Calls the function below `arguments` values on w->L. False if it raised; then nothing is left on the stack. */

@@ -60,7 +60,7 @@ end
 
 local function publish(lines, results, aims)
   lines[#lines + 1] = "## Publishing through mosquitto: CPU seconds for a million messages\n\n" ..
-    "16 bytes, window 20, one client. Whole process in brackets.\n"
+    ("16 bytes, window 20, one client, medians of %d. Whole process in brackets.\n"):format(results.publish_repeats)
   local rows = {}
   for qos = 0, 2 do
     local cpu, row = {}, { tostring(qos) }
@@ -107,7 +107,8 @@ local function fill(lines, results, aims)
   row("time to 65,535 in flight, s", wall, paho_wall, "%.3f")
   row("CPU to 65,535 in flight, s", total(ours, top, "cpu_s"), total(paho, top, "cpu_s"), "%.3f")
   for _, level in ipairs(results.levels) do
-    row(("CPU of one publish at %d in flight, µs"):format(level), cost(ours, "level", level), cost(paho, "level", level))
+    local name = ("CPU of one publish at %d in flight, µs"):format(level)
+    row(name, cost(ours, "level", level), cost(paho, "level", level))
   end
   local refused = cost(ours, "refusals")
   row("CPU of a refused send (-10), µs", refused, cost(paho, "refusal"))
