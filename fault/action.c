@@ -128,17 +128,17 @@ static void action_inject(struct stage *g, struct unit *u, size_t at) {
 }
 
 static const struct action action_rows[WORDS_IDS] = {
-  [WORDS_DELAY] = { action_delay, .goes_on = true, .once_placed = true },
-  [WORDS_SPLIT] = { action_split, .whole = true, .goes_on = true },
-  [WORDS_STALL] = { action_stall },
-  [WORDS_BLACKHOLE] = { action_blackhole },
-  [WORDS_RST] = { action_rst },
-  [WORDS_FIN] = { action_fin },
-  [WORDS_CLOSE] = { action_close },
-  [WORDS_DROP] = { action_drop, .whole = true },
-  [WORDS_HOLD] = { action_hold, .whole = true },
-  [WORDS_REWRITE] = { action_rewrite, .whole = true },
-  [WORDS_INJECT] = { action_inject, .after = true },
+  [WORDS_DELAY] = { .act = action_delay, .goes_on = true, .once_placed = true },
+  [WORDS_SPLIT] = { .act = action_split, .whole = true, .goes_on = true },
+  [WORDS_STALL] = { .act = action_stall },
+  [WORDS_BLACKHOLE] = { .act = action_blackhole },
+  [WORDS_RST] = { .act = action_rst },
+  [WORDS_FIN] = { .act = action_fin },
+  [WORDS_CLOSE] = { .act = action_close },
+  [WORDS_DROP] = { .act = action_drop, .whole = true },
+  [WORDS_HOLD] = { .act = action_hold, .whole = true },
+  [WORDS_REWRITE] = { .act = action_rewrite, .whole = true },
+  [WORDS_INJECT] = { .act = action_inject, .after = true },
 };
 
 const struct action *action_row(enum words_id word) {

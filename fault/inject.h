@@ -1,8 +1,12 @@
 /* inject: the filter that does what the rules of a scope say, on one connection.
  *
  * Frames the bytes into packets, runs each through the pipeline of rules, and gives out what comes of it: bytes, waits,
- * ends. The outcome does not depend on how the bytes were cut into calls. Memory: what is held, delayed or stalled, up
- * to INJECT_HELD_MAX bytes a direction; then it takes no more, and the sender feels it.
+ * ends. The outcome does not depend on how the bytes were cut into calls. A packet that some rule looks at goes on once
+ * it is whole; others go on as they come. Memory: what is held, delayed or stalled, up to INJECT_HELD_MAX bytes a
+ * direction (and what rules add to it); then it takes no more, and the sender feels it.
+ *
+ * What goes out is taken exactly up to where a rule ends or stalls the direction, so that the owner knows what was
+ * handed over; what is dropped, held, delayed or swallowed was.
  */
 #ifndef MQRIG_INJECT_H
 #define MQRIG_INJECT_H

@@ -312,7 +312,7 @@ bool stage_step(struct stage *g) {
     stage_arrive(g, u);
     return true;
   }
-  if (g->released.head && !g->mid) {
+  if (g->released.head && (!g->mid || g->released.head->end)) {
     stage_send(g, unit_pop(&g->released));
     return true;
   }

@@ -235,6 +235,22 @@ static void test_hold_and_release(void **state) {
   injectrig_fini(&rig);
 }
 
+/* An end that was held goes on when it is released, also behind half a packet. */
+static void test_hold_an_end(void **state) {
+  (void)state;
+  struct injectrig rig;
+  injectrig_init(&rig, true);
+  struct scope_rule *hold = injectrig_rule(&rig, "down close hold");
+  injectrig_feed(&rig, CHAIN_IN, slice_of("\x40\x02\x00", 3));
+  injectrig_end(&rig, CHAIN_IN, CHAIN_FIN);
+  injectrig_expect(&rig, CHAIN_IN, slice_of("\x40\x02\x00", 3));
+  assert_int_equal(rig.ends[CHAIN_IN], CHAIN_NONE);
+  assert_int_equal(scope_release(hold, 1), 1);
+  injectrig_drain(&rig);
+  assert_int_equal(rig.ends[CHAIN_IN], CHAIN_FIN);
+  injectrig_fini(&rig);
+}
+
 /* Hooks. */
 
 static bool rewrite_twice(void *arg, const struct packet *p, struct buffer *out) {
@@ -292,6 +308,7 @@ int main(void) {
     cmocka_unit_test(test_fin_other_way),
     cmocka_unit_test(test_close_rules),
     cmocka_unit_test(test_hold_and_release),
+    cmocka_unit_test(test_hold_an_end),
     cmocka_unit_test(test_rewrite_and_where),
     cmocka_unit_test(test_pipeline),
   };
