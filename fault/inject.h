@@ -14,13 +14,13 @@
 #include "fault/scope.h"
 #include "net/chain.h"
 
-#define INJECT_PACKET_MAX                                                                                              \
-  (1u << 20) /* a larger packet is matched by its start and passed on in pieces; what needs all of it does not apply   \
-              */
-#define INJECT_HELD_MAX (4u << 20)
+/* A larger packet is matched by its start and passed on in pieces; what needs all of it does not apply. */
+#define INJECT_PACKET_MAX (1u << 20)
+#define INJECT_HELD_MAX   (4u << 20)
 
 /* `out_is_up`: the owner of the chain is the client's side. `conn` comes back in firings. `partial_out` and
- * `partial_in` are what of a packet in progress has gone by already; copied. Push it with chain_push_inner. */
+ * `partial_in` are what of a packet in progress has gone by already; copied. Only rules that act at a byte still to
+ * come match such a packet. Push it with chain_push_inner. */
 struct filter *inject_new(struct scope *s, void *conn, bool out_is_up, struct slice partial_out,
                           struct slice partial_in);
 
