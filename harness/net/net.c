@@ -58,6 +58,8 @@ bool net_turn(struct net *n, int64_t until_ns, struct err *err) {
   assert(!n->in_turn);
   n->now_ns = n->ops->clock(n);
   n->in_turn = true;
+  /* What was written has happened: whoever waits for that is to look before the turn waits for more. */
+  if (n->dirty) until_ns = INT64_MIN;
   net_flush(n);
   bool ok = n->ops->wait(n, net_due(n, until_ns), err);
   if (ok) {

@@ -25,9 +25,9 @@ struct net_listener;
 /* Monotonic nanoseconds; constant while the handlers of a turn run. */
 int64_t net_now(const struct net *n);
 
-/* One turn: writes what was asked for since the last; waits until something happens, a timer is due, or `until_ns`
- * (NET_NEVER: no limit) has come; runs what is due; then writes what was asked for by stream_want_write. False on a
- * broken driver. Not to be called from a handler. */
+/* One turn: writes what was asked for since the last; if there was nothing, waits until something happens, a timer is
+ * due, or `until_ns` (NET_NEVER: no limit) has come; runs what is due; then writes what was asked for by
+ * stream_want_write. False on a broken driver. Not to be called from a handler. */
 bool net_turn(struct net *n, int64_t until_ns, struct err *err);
 
 /* Makes the next net_turn return without waiting. Not for signal handlers. */

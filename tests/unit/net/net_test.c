@@ -110,8 +110,8 @@ static void note_now(void *arg) {
   t->fired++;
 }
 
-/* Between turns the time is the clock's; in a turn it stands still. What wants to be written is written before waiting,
- * and one that wants to write again does not make the turn endless, nor wait. */
+/* Between turns the time is the clock's; in a turn it stands still. What wants to be written is written first, and
+ * then nothing is waited for; one that wants to write again does not make the turn endless. */
 static void test_turn(void **state) {
   (void)state;
   struct clock_test w = { .net = { 0 } };
@@ -128,6 +128,8 @@ static void test_turn(void **state) {
   stream_want_write(&a);
   turn(&w.net, 500);
   assert_int_equal(fake_flushed, 1);
+  assert_true(wait_until_ns < w.net.now_ns);
+  turn(&w.net, 500);
   assert_int_equal(wait_until_ns, 500);
   turn(&w.net, NET_NEVER);
   assert_int_equal(w.fired, 1);
