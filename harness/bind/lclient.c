@@ -259,12 +259,21 @@ static void lclient_chain(void *arg, struct chain *chain) {
                            .chain = chain, .who = client_who(c->client), .out_is_up = true, .joined = &c->joined });
 }
 
+/* What the link's rules on "connect" say. */
+static struct client_gate lclient_dial(void *arg) {
+  struct lclient *c = arg;
+  struct client_gate gate = { 0 };
+  gate.refused = lscope_enter(c->link, false, &gate.delay_ns) == SCOPE_REFUSE;
+  return gate;
+}
+
 static int lclient_core_scope(lua_State *L) {
   lworld_enter(L);
   struct lclient *c = lclient_check(L, 1);
   if (!c->link) {
     c->link = lscope_new(L, c, lclient_each);
     client_on_chain(c->client, lclient_chain, c);
+    client_on_dial(c->client, lclient_dial, c);
   }
   lscope_push(L, c->link, 1);
   return 1;

@@ -26,6 +26,7 @@ struct lpeer_conn {
   struct peer_conn *conn; /* NULL once it has ended */
   struct lscope *scope;
   bool joined, joined_own; /* the peer's filter, and that of the connection's own scope */
+  struct net_timer gate;   /* set while a rule on "accept" holds the connection back */
   size_t number;
   uint32_t who;
 };
@@ -82,6 +83,23 @@ static void lpeer_each(void *owner, lscope_visit *visit, void *arg) {
   lua_pop(L, 2);
 }
 
+static void lpeer_open_gate(void *arg) {
+  struct lpeer_conn *c = arg;
+  if (c->conn) chain_stall(peer_conn_chain(c->conn), false);
+}
+
+/* What the peer's rules on "accept" say. A refusal after the fact is a reset before any byte. */
+static void lpeer_enter(struct lpeer *p, struct lpeer_conn *c) {
+  int64_t delay_ns = 0;
+  struct chain *chain = peer_conn_chain(c->conn);
+  if (lscope_enter(p->scope, true, &delay_ns) == SCOPE_REFUSE) {
+    chain_reset(chain);
+  } else if (delay_ns > 0) {
+    chain_stall(chain, true);
+    net_timer_set(p->world->net, &c->gate, net_now(p->world->net) + delay_ns);
+  }
+}
+
 static void lpeer_accepted(void *arg, struct peer_conn *conn) {
   struct lpeer *p = arg;
   lua_State *L = p->world->L;
@@ -93,6 +111,7 @@ static void lpeer_accepted(void *arg, struct peer_conn *conn) {
     .number = peer_conn_number(conn),
     .who = peer_conn_who(conn),
   };
+  net_timer_init(&c->gate, lpeer_open_gate, c);
   luaL_setmetatable(L, LPEER_CONN);
   lua_pushvalue(L, -3);
   lua_setiuservalue(L, -2, 1);
@@ -101,6 +120,7 @@ static void lpeer_accepted(void *arg, struct peer_conn *conn) {
   lua_rawseti(L, -2, (lua_Integer)c->number);
   lua_pop(L, 1);
   lscope_join(p->scope, &(struct lscope_conn){ .chain = peer_conn_chain(conn), .who = c->who, .joined = &c->joined });
+  lpeer_enter(p, c);
   if (lua_getfield(L, -2, "accept") != LUA_TNIL) {
     lua_pushvalue(L, -2);
     lworld_call(p->world, 1, 0);
@@ -117,6 +137,7 @@ static void lpeer_ended(void *arg, struct peer_conn *conn, const char *why) {
   struct lpeer_conn *c = lpeer_push_conn(L, peer_conn_number(conn));
   if (c) {
     c->conn = NULL;
+    net_timer_clear(p->world->net, &c->gate);
     lua_getfield(L, -2, "conns");
     lua_pushnil(L);
     lua_rawseti(L, -2, (lua_Integer)c->number);
@@ -360,6 +381,7 @@ static int lpeer_conn_gc(lua_State *L) {
   }
   lscope_detach(c->scope);
   c->scope = NULL;
+  if (c->world->net) net_timer_clear(c->world->net, &c->gate);
   return 0;
 }
 

@@ -116,7 +116,8 @@ static const char **lprocess_environment(lua_State *L, int options) {
   for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || count == LPROCESS_ARGS_MAX)
       luaL_error(L, "env is a table of names and values");
-    list[count] = lua_pushfstring(L, "%s=%s", lua_tostring(L, -2), luaL_tolstring(L, -1, NULL));
+    const char *value = luaL_tolstring(L, -1, NULL);
+    list[count] = lua_pushfstring(L, "%s=%s", lua_tostring(L, -3), value);
     lua_rawseti(L, strings, (lua_Integer)++count);
     lua_pop(L, 1);
   }

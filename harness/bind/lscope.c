@@ -88,6 +88,10 @@ void lscope_join(struct lscope *s, const struct lscope_conn *conn) {
   if (!scope_is_empty(s->scope)) lscope_put_filter(s, conn);
 }
 
+enum scope_entry lscope_enter(struct lscope *s, bool accept, int64_t *delay_ns) {
+  return scope_enter(s->scope, accept, net_now(s->world->net), delay_ns);
+}
+
 /* What a script adds to a rule: functions, kept in the registry. */
 
 struct lscope_script {

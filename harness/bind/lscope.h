@@ -8,6 +8,7 @@
 #define MQRIG_LSCOPE_H
 
 #include "bind/lworld.h"
+#include "fault/scope.h"
 #include "net/chain.h"
 
 /* A connection of the place, for the call. */
@@ -33,6 +34,9 @@ void lscope_push(lua_State *L, struct lscope *s, int anchor);
 
 /* A new connection came up: the filter goes in if there are rules. */
 void lscope_join(struct lscope *s, const struct lscope_conn *conn);
+
+/* What the place's rules on "connect" (or "accept") say to a connection that is to be. */
+enum scope_entry lscope_enter(struct lscope *s, bool accept, int64_t *delay_ns);
 
 /* An action on one chain, by name at `index` ("rst", "fin", "vanish", "stall", "resume", "close"); raises for another
  * name, or where it cannot be done. */

@@ -30,6 +30,15 @@ struct client {
   bool open;      /* the transport is there */
   bool plain;     /* messages may wait whose result comes by itself: QoS 0, or refused */
   bool dead;      /* freed inside a handler */
+  struct client_gate (*on_dial)(void *arg);
+  void *on_dial_arg;
+  struct client_dial *dial; /* a connect that a gate holds back, or NULL */
+};
+
+struct client_dial {
+  struct url url;
+  bool refused;
+  int64_t at_ns, timeout_ns;
 };
 
 static int64_t client_now(const struct client *c) {
@@ -87,6 +96,8 @@ static void client_drop(struct client *c, const char *why) {
   if (!chain) return;
   c->chain = NULL;
   c->open = false;
+  free(c->dial);
+  c->dial = NULL;
   c->close_by_ns = NET_NEVER;
   c->connection++;
   c->feeding = c->output = slice_of(NULL, 0);
@@ -124,12 +135,16 @@ static void client_settle(struct client *c) {
   if (c->plain) c->plain = session_stats(c->session).buffered > 0;
   client_want_write(c);
   client_arm_at(c, session_deadline(c->session));
+  if (c->dial) client_arm_at(c, c->dial->at_ns);
 }
+
+static void client_dial_now(struct client *c);
 
 static void client_fire(void *arg) {
   struct client *c = arg;
   c->timer_at_ns = NET_NEVER;
   client_enter(c);
+  if (c->dial && c->dial->at_ns <= client_now(c)) client_dial_now(c);
   if (session_deadline(c->session) <= client_now(c)) session_tick(c->session, client_now(c));
   client_settle(c);
   client_leave(c);
@@ -210,6 +225,24 @@ static const struct stream_handler client_stream = {
   .ended = client_ended,
 };
 
+/* A gate's delay is over, or its refusal due. */
+static void client_dial_now(struct client *c) {
+  struct err err = { "connection refused" };
+  struct client_dial dial = *c->dial;
+  free(c->dial);
+  c->dial = NULL;
+  struct stream *s = dial.refused ? NULL : net_connect(c->net, &dial.url, dial.timeout_ns, NULL, NULL, &err);
+  if (s) chain_attach(c->chain, s);
+  else client_ended(c, dial.refused ? STREAM_REFUSED : STREAM_FAILED, false, &err);
+}
+
+static void client_hold_dial(struct client *c, const struct url *u, int64_t timeout_ns, struct client_gate gate) {
+  c->dial = mem_zero(sizeof *c->dial);
+  int64_t at_ns = client_now(c) + (gate.refused ? 0 : gate.delay_ns);
+  *c->dial = (struct client_dial){ .url = *u, .refused = gate.refused, .at_ns = at_ns, .timeout_ns = timeout_ns };
+  client_arm_at(c, at_ns);
+}
+
 /* The owner's side. */
 
 struct client *client_new(struct net *n, struct timeline *timeline, const char *name,
@@ -237,15 +270,25 @@ void client_free(struct client *c) {
 
 bool client_connect(struct client *c, const struct url *u, const struct session_connect *options, struct err *err) {
   assert(session_state(c->session) == SESSION_IDLE && !c->chain);
-  struct stream *s = net_connect(c->net, u, options->timeout_ns, NULL, NULL, err);
-  if (!s) return false;
+  struct client_gate gate = { 0 };
+  struct stream *s = NULL;
+  if (c->on_dial) gate = c->on_dial(c->on_dial_arg);
+  bool held = gate.refused || gate.delay_ns > 0;
+  if (!held) s = net_connect(c->net, u, options->timeout_ns, NULL, NULL, err);
+  if (!held && !s) return false;
   session_connect(c->session, options, client_now(c));
   c->chain = chain_new(c->net, &client_stream, c);
   c->connection++;
   if (c->on_chain) c->on_chain(c->on_chain_arg, c->chain);
-  chain_attach(c->chain, s);
+  if (s) chain_attach(c->chain, s);
+  else client_hold_dial(c, u, options->timeout_ns, gate);
   client_arm_at(c, session_deadline(c->session));
   return true;
+}
+
+void client_on_dial(struct client *c, struct client_gate (*fn)(void *arg), void *arg) {
+  c->on_dial = fn;
+  c->on_dial_arg = arg;
 }
 
 bool client_disconnect(struct client *c) {
