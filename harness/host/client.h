@@ -40,13 +40,14 @@ void client_rename(struct client *c, const char *name);
 struct chain *client_chain(const struct client *c);
 /* Called for each new chain, before it is attached, so that filters can be put in. `arg` of its own. */
 void client_on_chain(struct client *c, void (*fn)(void *arg, struct chain *chain), void *arg);
-/* Asked before each connect, if set: whether the way there is barred, or takes longer. Refused is told as a refusal by the
+/* Asked before each connect, if set: whether the way there is barred, or takes longer. A refusal is told as one by the
  * other end is, in the next turn, and nothing goes on the wire. */
 struct client_gate {
   bool refused;
   int64_t delay_ns;
 };
 void client_on_dial(struct client *c, struct client_gate (*fn)(void *arg), void *arg);
+
 /* The packets in progress, for a filter that is put in while the connection is up. */
 struct slice client_partial_out(const struct client *c);
 struct slice client_partial_in(const struct client *c);
