@@ -7,7 +7,8 @@
 #include "host/tap.h"
 
 /* How long filters may hold back a DISCONNECT that the session has written, before the connection is cut. */
-#define CLIENT_CLOSE_NS 3000000000
+#define CLIENT_CLOSE_NS  3000000000
+#define CLIENT_LINGER_AT 4 /* messages in flight: fewer are somebody waiting for an answer */
 
 struct client {
   struct net *net;
@@ -176,6 +177,7 @@ static void client_input(void *arg, struct slice bytes) {
     if (!session_wants_close(c->session)) client_drain(c);
   }
   if (c->connection == connection) c->feeding = slice_of(NULL, 0);
+  if (session_stats(c->session).inflight >= CLIENT_LINGER_AT) net_linger(c->net); /* their acknowledgements are due */
   client_settle(c);
   client_leave(c);
 }

@@ -32,6 +32,7 @@ struct net {
   const struct net_ops *ops;
   int64_t now_ns;
   bool in_turn;
+  bool linger; /* see net_linger; for the next wait */
   struct heap timers;
   struct stream *dirty, **dirty_end; /* streams that want to write, oldest wish first */
 };

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
@@ -85,10 +86,12 @@ static bool evloop_set_alarm(struct evloop *l, int64_t at_ns, int64_t now_ns, st
   return true;
 }
 
-bool evloop_wait(struct evloop *l, int64_t until_ns, struct err *err) {
+bool evloop_wait(struct evloop *l, int64_t until_ns, int64_t nap_ns, struct err *err) {
   for (;;) {
     int64_t now_ns = evloop_clock();
     bool wait = !l->ready && !l->woken && until_ns > now_ns;
+    if (wait && nap_ns && until_ns - now_ns > nap_ns) ppoll(NULL, 0, &(struct timespec){ .tv_nsec = nap_ns }, NULL);
+    nap_ns = 0;
     if (wait && !evloop_set_alarm(l, until_ns, now_ns, err)) return false;
     /* ONCE also without waiting: readiness that is only noted here would be told for ever. */
     if (event_base_loop(l->base, EVLOOP_ONCE | (wait ? EVLOOP_NO_EXIT_ON_EMPTY : EVLOOP_NONBLOCK)) < 0) {

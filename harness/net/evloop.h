@@ -53,8 +53,8 @@ void evloop_fini(struct evloop *l);
  * stay, without descriptors. */
 void evloop_abandon(struct evloop *l);
 
-/* Waits until a source is ready, evloop_wake was called, or `until_ns`. */
-bool evloop_wait(struct evloop *l, int64_t until_ns, struct err *err);
+/* Waits until a source is ready, evloop_wake was called, or `until_ns`; if it must wait, it naps for `nap_ns` first. */
+bool evloop_wait(struct evloop *l, int64_t until_ns, int64_t nap_ns, struct err *err);
 void evloop_wake(struct evloop *l);
 /* Runs the sources that are ready now, each once. */
 void evloop_run(struct evloop *l);

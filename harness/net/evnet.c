@@ -16,7 +16,9 @@ static int64_t evnet_clock(const struct net *n) {
 
 static bool evnet_wait(struct net *n, int64_t until_ns, struct err *err) {
   struct evworld *w = evworld_of(n);
-  if (!evloop_wait(&w->loop, until_ns, err)) return false;
+  bool linger = n->linger;
+  n->linger = false;
+  if (!evloop_wait(&w->loop, until_ns, linger ? NET_LINGER_NS : 0, err)) return false;
   n->now_ns = evloop_clock();
   evloop_run(&w->loop);
   return true;

@@ -70,6 +70,10 @@ bool net_turn(struct net *n, int64_t until_ns, struct err *err) {
   return ok;
 }
 
+void net_linger(struct net *n) {
+  n->linger = true;
+}
+
 void net_wake(struct net *n) {
   n->ops->wake(n);
 }

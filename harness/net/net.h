@@ -15,9 +15,10 @@
 #include "net/stream.h"
 #include "net/url.h"
 
-#define NET_READ_MAX 65536 /* bytes handed over by one input call, and of one stream in a turn */
-#define NET_FLUSH_AT 65536 /* an owner with this much to write flushes at once instead of at the end of the turn */
-#define NET_NEVER    INT64_MAX
+#define NET_READ_MAX  65536 /* bytes handed over by one input call, and of one stream in a turn */
+#define NET_FLUSH_AT  65536 /* an owner with this much to write flushes at once instead of at the end of the turn */
+#define NET_LINGER_NS 30000 /* see net_linger */
+#define NET_NEVER     INT64_MAX
 
 struct net;
 struct net_listener;
@@ -32,6 +33,10 @@ bool net_turn(struct net *n, int64_t until_ns, struct err *err);
 
 /* Makes the next net_turn return without waiting. Not for signal handlers. */
 void net_wake(struct net *n);
+
+/* More input is due at once, in small pieces: the next wait, if there must be one, may begin with a nap of
+ * NET_LINGER_NS, so that what comes meanwhile is read together. A wake-up costs more than reading. */
+void net_linger(struct net *n);
 
 void net_free(struct net *n); /* all streams, listeners and timers must be gone */
 
