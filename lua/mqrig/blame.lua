@@ -102,17 +102,21 @@ function M.within_ns(options, what)
   return within == nil and M.WITHIN_NS or M.duration_ns(within, what .. ": within")
 end
 
---- A traceback of `co` (nil: of here) with the user's own lines only; whole if there are none.
-function M.traceback(co)
-  local whole = co and debug.traceback(co) or debug.traceback("", 2):gsub("^\n", "")
+--- The user's own lines of a traceback; all of them if there are none.
+function M.own_lines(traceback)
   local kept = {}
-  for line in whole:gmatch "[^\n]+" do
+  for line in traceback:gmatch "[^\n]+" do
     local file = line:match "^%s*(.-):%d+: in "
     if file and not is_ours("@" .. file) then
       kept[#kept + 1] = line:gsub("^%s+", "  ")
     end
   end
-  return #kept > 0 and table.concat(kept, "\n") or whole
+  return #kept > 0 and table.concat(kept, "\n") or traceback
+end
+
+--- A traceback of a coroutine, the user's own lines of it.
+function M.traceback(co)
+  return M.own_lines(debug.traceback(co))
 end
 
 return M

@@ -191,7 +191,7 @@ function Client:raw(bytes)
   end
 end
 
-for _, part in ipairs { require "mqrig.sending", require "mqrig.receiving" } do
+for _, part in ipairs { require("mqrig.sending"), (require("mqrig.receiving")) } do
   for name, method in pairs(part.methods) do
     Client[name] = method
   end

@@ -75,7 +75,7 @@ end
 
 local function install(self, client)
   for i, text in ipairs(self.fault_texts) do
-    client.link:install(text, self.fault_groups[i])
+    client.link:rule(text, self.fault_groups[i])
   end
 end
 
@@ -131,7 +131,7 @@ function Context:wait(fn, options)
   local value = fn()
   local in_time = true
   while not value and in_time do
-    in_time = task.watch(due_ns, "a condition")
+    in_time = task.watch(due_ns, "a condition") and core.now() < due_ns
     value = fn()
   end
   if not value then
@@ -231,7 +231,8 @@ function Context:random(low, high)
   return self.rng:integer(low, high)
 end
 
-M.meta = object.class("t", Context, computed, "params seed net", "broker_starting sink")
+local private = "broker_starting sink own keep_log keep_rule keep_builder"
+M.meta = object.class("t", Context, computed, "params seed net", private)
 
 --- `settings`: choice, params, seed, net, faults (rule texts for every client's link), name.
 function M.new(scheduler, timeline, settings)

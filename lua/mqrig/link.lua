@@ -42,7 +42,7 @@ for verb in ("rst fin vanish stall resume close"):gmatch "%S+" do
 end
 
 --- Installs a rule by its text.
-function Link:install(text, group)
+function Link:rule(text, group)
   return rule.install(self, text, group)
 end
 

@@ -7,7 +7,10 @@ local near = require "mqrig.near"
 local M = {}
 
 local function names_of(class)
-  local names = near.keys(class.methods)
+  local names = {}
+  for _, name in ipairs(near.keys(class.methods)) do
+    names[#names + 1] = not class.private[name] and name or nil
+  end
   for _, name in ipairs(near.keys(class.computed)) do
     names[#names + 1] = name
   end

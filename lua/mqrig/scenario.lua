@@ -65,7 +65,7 @@ end
 local function from_text(whole)
   local message, trace = whole:match "^(.-)\nstack traceback:\n(.*)$"
   local text, file, line = split_position(message or whole)
-  return { message = text, file = file, line = line, traceback = trace }
+  return { message = text, file = file, line = line, traceback = trace and blame.own_lines(trace) }
 end
 
 -- The failure as the result has it.
@@ -116,16 +116,16 @@ local function unmet_failure(t)
   end
   local handle, why = rule.unmet(t.rules)
   if handle then
-    return { message = ('the rule "%s": %s'):format(handle.text, why), file = handle.file, line = handle.line }
+    return { message = why, file = handle.file, line = handle.line }
   end
 end
 
--- Runs `fn` as the only task of interest; returns nil or its failure.
-local function run_task(scheduler, fn, timeout_ns)
+-- Runs fn(...) as the only task of interest; returns nil or its failure.
+local function run_task(scheduler, timeout_ns, fn, ...)
   local deadline_ns = core.now() + timeout_ns
   scheduler.deadline_ns = deadline_ns + GUARD_NS
   scheduler.failure = nil
-  local main = scheduler:spawn(fn)
+  local main = scheduler:spawn(fn, ...)
   local outcome, reason = scheduler:run(main, deadline_ns)
   local failed
   if outcome == "failed" then
@@ -147,9 +147,7 @@ local function close_all(scheduler, t)
   for i = #owned, 1, -1 do
     local thing = owned[i]
     owned[i] = nil
-    local failed = run_task(scheduler, function()
-      thing:close()
-    end, CLOSE_NS)
+    local failed = run_task(scheduler, CLOSE_NS, thing.close, thing)
     if failed and not failed.stopped then
       first = first or failed
     end
@@ -164,7 +162,7 @@ local function complete(failed, scenario, timeline)
   failed.file = failed.file or scenario.file
   failed.line = failed.line or scenario.line
   failed.source = source_line(failed.file, failed.line)
-  failed.timeline = timeline:lines(M.FAILURE_LINES)
+  failed.timeline = require("mqrig.faultlines").lines(timeline, M.FAILURE_LINES)
   return failed
 end
 
@@ -192,10 +190,7 @@ end
 
 local function run_body(scenario, options, scheduler, t)
   local timeout_s = options.timeout_s or scenario.timeout_s or M.TIMEOUT_S
-  local fn = scenario.fn
-  local failed = run_task(scheduler, function()
-    fn(t)
-  end, math.floor(timeout_s * 1e9))
+  local failed = run_task(scheduler, math.floor(timeout_s * 1e9), scenario.fn, t)
   return failed or unmet_failure(t)
 end
 
@@ -227,6 +222,7 @@ local function run_open(scenario, options, result)
   result.stopped = failed and failed.stopped
   result.interrupted = result.stopped
   stop_reason = nil
+  scheduler.stop = nil -- what is being closed may take its time
   local closing = close_all(scheduler, t)
   if closing and not failed then
     closing.message = "while closing: " .. closing.message

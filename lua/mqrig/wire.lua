@@ -12,6 +12,9 @@ local types = {
   "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE",
   "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
 }
+local known_fields = blame.set [[type flags dup qos retain packet_id topic payload protocol_name protocol_version
+  client_id clean keepalive username password will session_present reason_code subscriptions reason_codes filters properties raw
+  within]]
 local known_types = blame.set(table.concat(types, " "))
 
 --- Raises unless it is the name of a packet, or nil where that is allowed.
@@ -27,9 +30,8 @@ end
 function M.fields(options)
   if options == nil then
     return nil
-  elseif type(options) ~= "table" then
-    blame.raise(("the fields of a packet are a table, not a %s"):format(type(options)))
   end
+  blame.options(options, known_fields, "fields of a packet")
   local fields
   for key, value in next, options do
     if key ~= "within" then
@@ -81,7 +83,7 @@ end
 function M.near_miss(scenario, who, direction, after, type, fields)
   local packet = fields and scenario.timeline:find(after, who, direction, type)
   if packet then
-    packet.raw = nil
+    packet.raw, packet.type, packet.flags = nil, nil, nil
     return ("but %s was"):format(show.value(packet))
   end
 end

@@ -58,6 +58,14 @@ function Timeline:note(text)
   self[#self + 1] = text
 end
 
+function Timeline:entry(number)
+  return { number = number, at_ns = 0, who = "", kind = "note", text = self[number] }
+end
+
+function Timeline:dropped()
+  return 0
+end
+
 function Timeline:last()
   return #self
 end

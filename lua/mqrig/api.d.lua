@@ -1,0 +1,927 @@
+---@meta mqrig
+-- The interface of scenario files, for editors and for the reference, which docs/reference.lua makes from this file.
+-- What stands before a class or a function is its description; a line that begins with `--#` opens a chapter.
+
+local rig = {}
+
+---@alias duration number|string Seconds, or a text with a unit: `0.25`, `"250ms"`, `"2m"` (ns us ms s m h d).
+---@alias packet_type "CONNECT"|"CONNACK"|"PUBLISH"|"PUBACK"|"PUBREC"|"PUBREL"|"PUBCOMP"|"SUBSCRIBE"|"SUBACK"|"UNSUBSCRIBE"|"UNSUBACK"|"PINGREQ"|"PINGRESP"|"DISCONNECT"|"AUTH"
+
+--# The client API
+
+--- `local mqtt = require("mqrig").mqtt`: the MQTT client as programs have it, without any waiting: what happens is told
+--- to functions. The calls are those of the imp agent's `mqtt` object. Errors of use are raised.
+---@class mqtt
+---@field AT_MOST_ONCE integer QoS 0.
+---@field AT_LEAST_ONCE integer QoS 1.
+---@field EXACTLY_ONCE integer QoS 2.
+---@field SUCCESS integer 0: done, as far as the QoS promises.
+---@field FAILURE integer -1: the transport failed while the message was being written.
+---@field ERROR_DISCONNECTED integer -3: disconnected, lost or closed before the first byte was handed to the transport.
+---@field ERROR_NO_MORE_MSGIDS integer -10: all 65,535 packet identifiers are in use.
+---@field ERROR_OPERATION_INCOMPLETE integer -11: written, and its handshake was cut short: whether it arrived is unknown.
+---@field ERROR_MAX_BUFFERED_MESSAGES integer -12: `maxbuffered` messages wait and the transport takes no more now.
+local mqtt = {}
+rig.mqtt = mqtt
+
+--- A new client, not connected. When it is collected or closed its connection ends. Options: `maxinflight` (65535),
+--- `maxbuffered` (100000), `maxmessage` (262144 bytes), `outrate` and `inrate` (`{rate, burst}`: messages a second, and
+--- how many at once), `profile = "imp"` (imp's own limits). An unknown option is an error.
+---@param options? table
+---@return mqtt_client
+function mqtt.createclient(options) end
+
+--- The sentence for a code.
+---@param code integer
+---@return string
+function mqtt.describe(code) end
+
+--- What `mqtt.createclient` returns. Handlers are called while the scenario waits, never inside another call.
+---@class mqtt_client
+local mqtt_client = {}
+
+--- Starts connecting; the outcome goes to `onconnect`. Raises when the client is not disconnected, when `clientid` is
+--- not 1 to 255 bytes, for a scheme other than tcp, mqtt, ssl, mqtts, ws, wss, unix, and for a `keepalive` over 65535
+--- s. Options: `username`, `password`, `keepalive` (60 s, 0: none), `willtopic`, `willmessage`, `willqos`,
+--- `willretain`, `cleansession` (true), `timeout` (10 s), `tls`, `version` ("3.1.1").
+---@param url string
+---@param clientid string
+---@param options? table
+function mqtt_client:connect(url, clientid, options) end
+
+--- Sets the function for the outcome of connect: `fn(code)`: 0 accepted, 1 to 5 the refusal of the CONNACK, -1 no
+--- connection (refused, unreachable, name not found, timeout, closed or malformed before CONNACK).
+---@param fn fun(code: integer)|nil
+function mqtt_client:onconnect(fn) end
+
+--- Sets the function for a lost connection: `fn(reason)`: -1 the socket failed or the broker closed, -2 inbound rate
+--- exceeded, -3 inbound message larger than the limit, -4 malformed or out-of-place packet. Once for each connection
+--- that was accepted and not ended by disconnect or close, after the results of what it took along.
+---@param fn fun(reason: integer)|nil
+function mqtt_client:onconnectionlost(fn) end
+
+--- Sets the function for messages: `fn { topic, message, qos, retain, dup }`; `retain` and `dup` are 0 or 1.
+---@param fn fun(message: table)|nil
+function mqtt_client:onmessage(fn) end
+
+--- A message that can be sent, also while disconnected; options `qos` (0) and `retain` (false). Raises for a bad topic
+--- (invalid UTF-8, empty, U+0000, a wildcard, over 65,535 bytes), a qos outside 0 to 2, a payload over the limit.
+---@param topic string
+---@param message string
+---@param options? table
+---@return mqtt_message
+function mqtt_client:createmessage(topic, message, options) end
+
+--- Subscribes; returns 0 or an error code. `fn(mode)` gets the granted QoS, 0 to 2, or 128, a list of them for a list
+--- of topics, or a negative code.
+---@param topics string|string[] 1 to 10
+---@param qos? integer|integer[]
+---@param fn? fun(mode: integer|integer[])
+---@return integer
+function mqtt_client:subscribe(topics, qos, fn) end
+
+--- Unsubscribes; returns 0 or an error code. `fn` gets 0 or a negative code.
+---@param topics string|string[] 1 to 10
+---@param fn? fun(code: integer)
+---@return integer
+function mqtt_client:unsubscribe(topics, fn) end
+
+--- Ends the connection in order; `fn()` once it is down. Connecting again before that raises.
+---@param fn? fun()
+function mqtt_client:disconnect(fn) end
+
+--- Whether the broker has accepted and the connection is up. Already false in the callbacks of its end.
+---@return boolean
+function mqtt_client:isconnected() end
+
+--- Drops everything now; every message that waits gets its result. May be called again.
+function mqtt_client:close() end
+
+--- What `createmessage` returns.
+---@class mqtt_message
+local mqtt_message = {}
+
+--- Publishes; `fn(code)` is called once, never before this has returned. Raises when the client is not connected, and
+--- "rate limited" over `outrate`. Each call is a new publish.
+---@param fn? fun(code: integer)
+function mqtt_message:sendasync(fn) end
+
+--# Scenarios
+
+--- Declares a scenario: `fn(t)` is run with a context of its own. Options: `tags` (a text or a list), `clause` (the
+--- identifiers it is about), `timeout` (10 s), `net` ("real" or "sim": only there), `broker` ("builtin" or "mosquitto":
+--- only with that), `params` (names and default values, changed by `--param`). Names are unique in a file.
+---@param name string
+---@param options? table
+---@param fn fun(t: t)
+function rig.scenario(name, options, fn) end
+
+--- The beginning of an expectation: `expect(code):equals(0)`.
+---@param value any
+---@return expectation
+function rig.expect(value) end
+
+--- The context of a scenario. It owns all that it makes, and closes it in reverse order when the scenario ends, however
+--- it ends. Waiting calls have the option `within` (5 s); when that is over the scenario fails with what it waited for.
+---@class t
+---@field broker broker The broker under test that the command line chose, fresh for this scenario, started at its first use.
+---@field params table Parameters by name.
+---@field seed integer What all randomness of the scenario begins with.
+---@field net string "real" or "sim".
+local t = {}
+
+--- A mosquitto of its own; `conf`: lines for its mosquitto.conf, a text or a list. Fails where mosquitto is not
+--- installed.
+---@param options? { conf: string|string[], name: string }
+---@return broker
+function t:mosquitto(options) end
+
+--- A built-in broker of its own. Options: `url` ("tcp://127.0.0.1:0", port 0: a free one), `name`, `queued_max`,
+--- `message_max`, `inflight_max`, `backlog`, `accept_max`, `send_buffer`, `receive_buffer`.
+---@param options? table
+---@return broker
+function t:builtin(options) end
+
+--- A scripted broker: does as the built-in one until `peer:on` or a fault rule says otherwise. Options as `t:builtin`.
+---@param options? table
+---@return peer
+function t:peer(options) end
+
+--- A fault proxy. Not in this version: raises.
+---@param options table
+function t:proxy(options) end
+
+--- A scenario client, not connected. Options: `id` (a generated one of at most 23 bytes), `broker` or `url` (t.broker),
+--- `version`, `clean` (true), `keepalive` (60 s), `username`, `password`, `will = { topic, payload, qos, retain }`,
+--- `timeout` (10 s), `tls`, `name` (on the timeline), and those of `mqtt.createclient`.
+---@param options? table
+---@return client
+function t:client(options) end
+
+--- A scenario client, connected; raises unless the broker accepts. Options as `t:client`, and `within`.
+---@param options? table
+---@return client
+function t:connect(options) end
+
+--- A connection without a session, open when this returns. Options: `url` or `broker` (t.broker), `timeout`, `within`,
+--- `name`.
+---@param options? table
+---@return raw_client
+function t:raw_client(options) end
+
+--- A child process, a client under test for instance: the program and its arguments in a list, with `env` (variables
+--- added) and `name` beside them. It is killed when the scenario ends. Raises when there is no such program.
+---@param argv table
+---@return process
+function t:process(argv) end
+
+--- Waits so long.
+---@param d duration
+function t:sleep(d) end
+
+--- Seconds since the scenario began.
+---@return number
+function t:now() end
+
+--- Waits until `fn()` gives a true value, and returns that. Looked at after everything that happens.
+---@param fn fun(): any
+---@param options? { within: duration }
+---@return any
+function t:wait(fn, options) end
+
+--- Runs `fn(...)` beside the scenario's function. An error in it fails the scenario; what still runs when the
+--- scenario's function returns is ended.
+---@param fn function
+---@return task
+function t:spawn(fn, ...) end
+
+--- Calls `fn()` when the scenario ends, before what was made earlier is closed. It may wait.
+---@param fn fun()
+function t:defer(fn) end
+
+--- Puts a line on the timeline; values that are no text are printed in full.
+function t:log(...) end
+
+--- As `math.random`, from the scenario's seed: a number from 0 to 1, an integer from 1 to m, or from m to n; of a list
+--- one item.
+---@param m? integer|table
+---@param n? integer
+function t:random(m, n) end
+
+--- Calls `fn(done)`, waits until `done` is called, and returns what it was called with: `t:await(function(done)
+--- message:sendasync(done) end)`.
+---@param fn fun(done: function)
+---@param options? { within: duration }
+function t:await(fn, options) end
+
+--- What `t:spawn` returns.
+---@class task
+---@field done boolean Whether it has ended.
+local task = {}
+
+--- Waits for its end, and returns what its function returned.
+---@param options? { within: duration }
+function task:join(options) end
+
+--- Ends it where it stands; its to-be-closed variables are closed.
+function task:cancel() end
+
+--# Clients
+
+--- The `mqtt` client with verbs that wait. A verb raises unless the result is 0; its `try_` form returns the code.
+---@class client
+---@field id string The client identifier.
+---@field name string Its name on the timeline.
+---@field url string Where it connects to.
+---@field state "disconnected"|"connecting"|"connected"|"disconnecting"
+---@field inflight integer Messages whose first byte was handed over and whose handshake is not complete.
+---@field buffered integer Messages accepted whose first byte was not handed over yet.
+---@field mqtt mqtt_client The client of the mission underneath; handlers set there are called besides the verbs' own.
+---@field link link Where faults happen to its connection.
+local client = {}
+
+--- Connects; raises unless the broker accepts.
+---@param options? { within: duration }
+---@return client
+function client:connect(options) end
+
+--- Connects; returns 0, the CONNACK's code, or -1.
+---@param options? { within: duration }
+---@return integer
+function client:try_connect(options) end
+
+--- Ends the connection in order and waits until it is down; raises when there is none.
+---@param options? { within: duration }
+---@return integer
+function client:disconnect(options) end
+
+--- As `disconnect`; returns -3 when there is no connection.
+---@param options? { within: duration }
+---@return integer
+function client:try_disconnect(options) end
+
+--- Drops everything now. Every token gets its code.
+function client:close() end
+
+--- Publishes and waits for the result; raises unless it is 0. Options: `qos` (0), `retain` (false), `within`.
+---@param topic string
+---@param payload? string
+---@param options? table
+---@return integer
+function client:publish(topic, payload, options) end
+
+--- Publishes, waits for the result, and returns it.
+---@param topic string
+---@param payload? string
+---@param options? table
+---@return integer
+function client:try_publish(topic, payload, options) end
+
+--- Publishes and returns a token at once; when not connected, a token with the code -3. Options: `qos` (0), `retain`
+--- (false).
+---@param topic string
+---@param payload? string
+---@param options? table
+---@return token
+function client:send(topic, payload, options) end
+
+--- Subscribes; returns the granted QoS, or a list of them for a list of filters. Raises for a refusal.
+---@param filters string|string[] 1 to 10
+---@param qos? integer|integer[]
+---@param options? { within: duration }
+---@return integer|integer[]
+function client:subscribe(filters, qos, options) end
+
+--- As `subscribe`; returns 128 for a refused filter, or a negative code.
+---@param filters string|string[]
+---@param qos? integer|integer[]
+---@param options? { within: duration }
+---@return integer|integer[]
+function client:try_subscribe(filters, qos, options) end
+
+--- Unsubscribes; raises unless the result is 0.
+---@param filters string|string[]
+---@param options? { within: duration }
+---@return integer
+function client:unsubscribe(filters, options) end
+
+--- As `unsubscribe`; returns the code.
+---@param filters string|string[]
+---@param options? { within: duration }
+---@return integer
+function client:try_unsubscribe(filters, options) end
+
+--- Takes the oldest message that came, or waits for one: `{ topic, payload, qos, retain, dup, packet_id }`; `retain`
+--- and `dup` are booleans, `packet_id` is nil for QoS 0.
+---@param options? { within: duration }
+---@return message
+function client:next_message(options) end
+
+--- The messages that came and were not taken by `next_message`, oldest first. Does not take them.
+---@return message[]
+function client:messages() end
+
+--- Fails if a message is there, or comes within `for_` (0.2 s).
+---@param options? { for_: duration }
+function client:expect_no_message(options) end
+
+--- Waits for a packet from this client on the wire, of that type (nil: any) and with these fields; returns it. Looks on
+--- from the packet that it returned last, at first from the beginning: what has happened already is not missed.
+--- `within` stands among the fields.
+---@param type? packet_type
+---@param fields? table
+---@return packet
+function client:wait_sent(type, fields) end
+
+--- Waits for a packet to this client on the wire, as `wait_sent`.
+---@param type? packet_type
+---@param fields? table
+---@return packet
+function client:wait_received(type, fields) end
+
+--- Waits until an accepted connection is lost; returns the reason, -1 to -4. Each loss is given once.
+---@param options? { within: duration }
+---@return integer
+function client:wait_lost(options) end
+
+--- Sends bytes as they are on the open connection; raises when there is none.
+---@param bytes string
+function client:raw(bytes) end
+
+--- What `client:send` returns.
+---@class token
+---@field code integer|nil The result; nil until it is known.
+---@field packet_id integer|nil nil for QoS 0 and for a send that was refused.
+local token = {}
+
+--- Waits for the result code, and returns it.
+---@param options? { within: duration }
+---@return integer
+function token:wait(options) end
+
+--- A connection without a session: sends what no client would.
+---@class raw_client
+---@field name string Its name on the timeline.
+---@field is_open boolean
+---@field link link Where faults happen to it.
+local raw_client = {}
+
+--- Sends bytes as they are, or a packet: `raw:send("PINGREQ")`, `raw:send("PUBLISH", { topic = "a" })`, `raw:send {
+--- type = "PUBLISH", … }`.
+---@param what string|packet
+---@param fields? table
+function raw_client:send(what, fields) end
+
+--- The next packet of that type (nil: any), others are passed over. Fails when the connection ends first.
+---@param type? packet_type
+---@param options? { within: duration }
+---@return packet
+function raw_client:recv(type, options) end
+
+--- Waits until the other end has closed, and returns how: "fin", "reset", "failed". What came and was not taken is
+--- dropped.
+---@param options? { within: duration }
+---@return string
+function raw_client:wait_closed(options) end
+
+--- Closes it.
+function raw_client:close() end
+
+--# Brokers and processes
+
+--- A broker: `t.broker`, `t:builtin`, `t:mosquitto`. Of one that was given by its URL only `url` is known; the rest
+--- raises.
+---@class broker
+---@field url string
+---@field name string
+local broker = {}
+
+--- What it has said since it was started.
+---@return string
+function broker:log() end
+
+--- Ends it in order: connections are closed, what it persists is kept.
+function broker:stop() end
+
+--- Starts it again at the same address.
+function broker:start() end
+
+--- stop and start; with `persist = false` sessions and retained messages are lost.
+---@param options? { persist: boolean }
+function broker:restart(options) end
+
+--- Ends it at once, like SIGKILL: what was not persisted is lost.
+function broker:kill() end
+
+--- Like SIGSTOP: connects and bytes are still taken by the kernel, nothing comes back.
+function broker:pause() end
+
+--- Ends a pause.
+function broker:resume() end
+
+--- A scripted broker; all of `broker`, and more.
+---@class peer
+---@field url string
+---@field name string
+---@field up place Faults from its clients to it: `peer.up:on("PUBLISH")…`.
+---@field down place Faults from it to its clients.
+---@field both place Faults in both directions.
+---@field link link All its connections, for actions that happen now.
+---@field stats table Counts: connections, sessions, retained, subscriptions, messages_in, messages_out, dropped.
+local peer = {}
+
+--- `fn(conn, packet)` answers packets of that type instead of the broker; it may wait. When it returns true before it
+--- first waits, the broker answers as well. nil takes it away.
+---@param type packet_type
+---@param fn fun(conn: connection, packet: packet): boolean|nil
+function peer:on(type, fn) end
+
+--- Sends a packet on the newest connection: `peer:send("PUBACK", { packet_id = 1 })`. Wrong values are sent as they
+--- are.
+---@param type packet_type|packet|string
+---@param fields? table
+function peer:send(type, fields) end
+
+--- Sends bytes as they are on the newest connection.
+---@param bytes string
+function peer:send_raw(bytes) end
+
+--- Connection n, counted from 1; without n the newest that is up. nil if there is none.
+---@param n? integer
+---@return connection|nil
+function peer:conn(n) end
+
+--- The packets that came so far on all its connections, of that type (nil: any), oldest first.
+---@param type? packet_type
+---@return packet[]
+function peer:received(type) end
+
+--- Closes the listener and all connections; sessions stay.
+function peer:stop() end
+
+--- Listens again at the same address.
+function peer:start() end
+
+--- Ends like a killed process: sessions and retained messages are lost.
+function peer:kill() end
+
+--- stop and start; with `persist = false` sessions and retained messages are lost.
+---@param options? { persist: boolean }
+function peer:restart(options) end
+
+--- Connects and bytes are taken, nothing comes back.
+function peer:pause() end
+
+--- Ends a pause.
+function peer:resume() end
+
+--- Connections and their ends, as text.
+---@return string
+function peer:log() end
+
+--- Ends it for good.
+function peer:close() end
+
+--- A script of what is to come and to be sent. Not in this version: raises.
+---@param script table
+function peer:play(script) end
+
+--- One connection of a peer.
+---@class connection
+---@field number integer Counted from 1 in the order in which the peer accepted.
+---@field client_id string Once CONNECT has come.
+---@field is_open boolean
+---@field up place
+---@field down place
+---@field both place
+---@field link link
+local connection = {}
+
+--- Sends a packet to it.
+---@param type packet_type|packet|string
+---@param fields? table
+function connection:send(type, fields) end
+
+--- Sends bytes as they are.
+---@param bytes string
+function connection:send_raw(bytes) end
+
+--- The packets that came on it so far, of that type (nil: any).
+---@param type? packet_type
+---@return packet[]
+function connection:received(type) end
+
+--- Resets it now; bytes before it arrive first.
+function connection:rst() end
+
+--- Half-closes it now.
+function connection:fin() end
+
+--- From now on nothing passes, and nobody is told.
+function connection:vanish() end
+
+--- Stops reading and writing until `resume`.
+function connection:stall() end
+
+--- Ends a stall.
+function connection:resume() end
+
+--- Closes it in order.
+function connection:close() end
+
+--- A child process; its output is kept.
+---@class process
+---@field name string
+---@field pid integer
+---@field running boolean
+---@field status integer|nil The exit status, once it has ended.
+---@field output string What it wrote, both streams.
+---@field stdout string
+---@field stderr string
+local process = {}
+
+--- Waits for its end; returns the exit status, and the name of the signal ("KILL") if one ended it.
+---@param options? { within: duration }
+---@return integer status
+---@return string|nil signal
+function process:wait(options) end
+
+--- Waits until its output matches a Lua pattern; returns the captures.
+---@param pattern string
+---@param options? { within: duration }
+---@return string ...
+function process:wait_output(pattern, options) end
+
+--- Sends a signal: "TERM", "KILL", "STOP", "CONT", "HUP", "INT". False if it is gone.
+---@param name string
+---@return boolean
+function process:signal(name) end
+
+--- SIGKILL.
+function process:kill() end
+
+--- SIGSTOP.
+function process:pause() end
+
+--- SIGCONT.
+function process:resume() end
+
+--- Kills it if it runs.
+function process:close() end
+
+--# Faults
+
+--- Where faults happen: a client's link, a peer, one connection of a peer. The actions happen now, on every connection
+--- of the place that is up; they raise when there is none.
+---@class link
+---@field name string
+---@field up place Begins a rule on what goes from client to broker.
+---@field down place Begins a rule on what goes from broker to client.
+---@field both place Begins a rule on both directions.
+local link = {}
+
+--- Begins a rule on both directions.
+---@param what string|string[]
+---@return rule_sentence
+function link:on(what, ...) end
+
+--- Installs a rule by its text: `link:rule "up PUBLISH nth 3 at_byte 7 rst"`.
+---@param text string
+---@return rule
+function link:rule(text) end
+
+--- Resets the connection: bytes before it arrive first.
+function link:rst() end
+
+--- Half-closes it: the other end sees an end of file, its own writes still arrive.
+function link:fin() end
+
+--- From now on nothing passes, and neither end is told.
+function link:vanish() end
+
+--- Stops the flow both ways until `resume`.
+function link:stall() end
+
+--- Ends a stall.
+function link:resume() end
+
+--- Closes it in order.
+function link:close() end
+
+--- Where a sentence begins.
+---@class place
+local place = {}
+
+--- What the rule is about: a packet's name, several, `"any"`, `"bytes"`, `"connect"`, `"accept"`, `"close"`.
+---@param what string|string[]
+---@return rule_sentence
+function place:on(what, ...) end
+
+--- A rule that is not complete: every call adds words, an action at the end installs it and returns the rule. Which
+--- packets, which of them (an occurrence), where in them, what is to be done, and whether it must. An unknown word is
+--- an error that suggests the near one.
+---@class rule_sentence
+local rule_sentence = {}
+
+--- Only PUBLISH with this QoS.
+---@param n integer
+function rule_sentence:qos(n) end
+
+--- Only packets with this packet identifier.
+---@param n integer
+function rule_sentence:id(n) end
+
+--- Only PUBLISH whose topic matches this filter.
+---@param filter string
+function rule_sentence:topic(filter) end
+
+--- Only packets of clients whose identifier matches this glob.
+---@param glob string
+function rule_sentence:client(glob) end
+
+--- Only PUBLISH with DUP set, or with `false` not set.
+---@param value? boolean
+function rule_sentence:dup(value) end
+
+--- Only PUBLISH with RETAIN set, or with `false` not set.
+---@param value? boolean
+function rule_sentence:retain(value) end
+
+--- Only packets of at least so many bytes, and at most so many.
+---@param low integer|string
+---@param high? integer|string
+function rule_sentence:size(low, high) end
+
+--- Only packets with this reason or return code.
+---@param code integer
+function rule_sentence:reason(code) end
+
+--- Only packets for which `fn(packet)` is true. It must not wait.
+---@param fn fun(packet: packet): boolean
+function rule_sentence:where(fn) end
+
+--- Of the packets that match only the first on each connection.
+function rule_sentence:first() end
+
+--- Only the nth.
+---@param n integer
+function rule_sentence:nth(n) end
+
+--- Only those from the first number to the last.
+---@param first integer
+---@param last integer
+function rule_sentence:range(first, last) end
+
+--- Only every nth.
+---@param n integer
+function rule_sentence:every(n) end
+
+--- Each with this probability, drawn from the seed.
+---@param p number|string
+function rule_sentence:prob(p) end
+
+--- At most so many times.
+---@param n integer
+function rule_sentence:times(n) end
+
+--- Occurrences are counted over all connections of the place, not for each.
+function rule_sentence:across() end
+
+--- Acts behind so many bytes of the packet; negative: counted from its end.
+---@param n integer
+function rule_sentence:at_byte(n) end
+
+--- Acts in front of the packet.
+function rule_sentence:before() end
+
+--- Acts behind the packet.
+function rule_sentence:after_packet() end
+
+--- The rule must fire, so many times (1), or the scenario fails. Rules with an occurrence must anyway.
+---@param n? integer
+function rule_sentence:must_fire(n) end
+
+--- The rule need not fire.
+function rule_sentence:may_fire() end
+
+--- Names the rule on the timeline.
+---@param text string
+function rule_sentence:name(text) end
+
+--- Action: holds it and everything behind it back for so long; a duration, or a distribution (`fault.normal`).
+---@param d duration|table
+---@return rule
+function rule_sentence:delay(d) end
+
+--- Action: hands the bytes on in pieces of n, with a gap between them.
+---@param n integer|string
+---@param gap? duration
+---@return rule
+function rule_sentence:split(n, gap) end
+
+--- Action: nothing passes any more in this direction, for so long or for ever; the sender feels it.
+---@param d? duration
+---@return rule
+function rule_sentence:stall(d) end
+
+--- Action: bytes are taken and thrown away, for so long or for ever.
+---@param d? duration
+---@return rule
+function rule_sentence:blackhole(d) end
+
+--- Action: resets the connection; bytes before the place arrive first.
+---@return rule
+function rule_sentence:rst() end
+
+--- Action: half-closes it.
+---@param direction? "up"|"down"
+---@return rule
+function rule_sentence:fin(direction) end
+
+--- Action: closes it in order.
+---@return rule
+function rule_sentence:close() end
+
+--- Action: neither end hears from the other any more, and none is told.
+---@return rule
+function rule_sentence:vanish() end
+
+--- Action, on connect and accept: the connection is refused.
+---@return rule
+function rule_sentence:refuse() end
+
+--- Action: takes the packet away.
+---@return rule
+function rule_sentence:drop() end
+
+--- Action: takes the packet out of the stream until `rule:release`.
+---@return rule
+function rule_sentence:hold() end
+
+--- Action: `fn(packet)` gives the packet or the bytes that go on instead; nil: the packet as the function left it;
+--- false: nothing. It must not wait.
+---@param fn fun(packet: packet): packet|string|boolean|nil
+---@return rule
+function rule_sentence:rewrite(fn) end
+
+--- Action: puts bytes or a packet behind the one that matched, or in front of it.
+---@param what string|packet
+---@param where? "before"
+---@return rule
+function rule_sentence:inject(what, where) end
+
+--- A rule that is installed. As a `<close>` variable it ends with its block.
+---@class rule
+---@field text string The canonical text: `up PUBLISH nth 3 at_byte 7 rst`.
+---@field seen integer How many packets matched.
+---@field fired integer How many times it acted.
+local rule = {}
+
+--- Waits until it has acted, `times` times (1).
+---@param options? { within: duration, times: integer }
+function rule:wait(options) end
+
+--- Lets the n oldest held packets go; without n all, and the rule ends. Returns how many went.
+---@param n? integer
+---@return integer
+function rule:release(n) end
+
+--- Ends the rule; what it holds goes on.
+function rule:off() end
+
+--- As in the sentence, said behind the action.
+---@param n? integer
+---@return rule
+function rule:must_fire(n) end
+
+--- As in the sentence, said behind the action.
+---@return rule
+function rule:may_fire() end
+
+--- As in the sentence, said behind the action.
+---@param text string
+---@return rule
+function rule:name(text) end
+
+--- `local fault = require("mqrig").fault`: values that rules and peers take.
+---@class fault
+local fault = {}
+rig.fault = fault
+
+--- Bytes from typed hex: `fault.raw "62 r2 m1"`: `62` bytes in hex, `r2` a remaining length, `m1` a 16-bit number,
+--- `s"text"` a text with its length in front, `b"text"` a text without.
+---@param text string
+---@return string
+function fault.raw(text) end
+
+--- Delays around a mean with this deviation, never below 0.
+---@param mean duration
+---@param deviation duration
+function fault.normal(mean, deviation) end
+
+--- Delays from low to high, each as likely.
+---@param low duration
+---@param high duration
+function fault.uniform(low, high) end
+
+--- Many short delays, few long ones.
+---@param mean duration
+function fault.exponential(mean) end
+
+--- Whether a value is one of these distributions.
+---@param value any
+---@return boolean
+function fault.is_distribution(value) end
+
+--# Expectations
+
+--- `expect(value)` and a verb. A failure names what was expected, what came, and how the two nearly agree; result codes
+--- print with their names. Verbs return the expectation, so that more can follow.
+---@class expectation
+local expectation = {}
+
+--- Equal; tables when they hold the same. 1 equals 1.0, "1" does not equal 1.
+---@param wanted any
+function expectation:equals(wanted) end
+
+--- Not equal.
+---@param other any
+function expectation:differs(other) end
+
+--- true itself, not what merely counts as true.
+function expectation:is_true() end
+
+--- false itself.
+function expectation:is_false() end
+
+--- nil.
+function expectation:is_nil() end
+
+--- A text contains a text; a table an item, or all the fields of a table.
+---@param part any
+function expectation:contains(part) end
+
+--- A text matches a Lua pattern; a table has the fields of a table, at any depth.
+---@param pattern string|table
+function expectation:matches(pattern) end
+
+--- A number from a to b, both included.
+---@param a number
+---@param b number
+function expectation:is_between(a, b) end
+
+--- A number of at least this.
+---@param low number
+function expectation:is_at_least(low) end
+
+--- A number of at most this.
+---@param high number
+function expectation:is_at_most(high) end
+
+--- Equal to one of the list.
+---@param list any[]
+function expectation:is_one_of(list) end
+
+--- The value is a function; called, it raises an error; with a pattern, one whose text contains or matches it.
+---@param pattern? string
+function expectation:raises(pattern) end
+
+--# Packets and messages
+
+--- A packet, the same table everywhere: what was on the wire, and what is to be built. When building, fields left out
+--- have their defaults, and wrong values are encoded as they are.
+---@class packet
+---@field type packet_type
+---@field raw string The bytes, of a packet that came.
+---@field flags integer The low four bits of the first byte.
+---@field dup boolean PUBLISH.
+---@field qos integer PUBLISH.
+---@field retain boolean PUBLISH.
+---@field packet_id integer PUBLISH over QoS 0, acknowledgements, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK.
+---@field topic string PUBLISH.
+---@field payload string PUBLISH.
+---@field protocol_name string CONNECT.
+---@field protocol_version integer CONNECT.
+---@field client_id string CONNECT.
+---@field clean boolean CONNECT.
+---@field keepalive integer CONNECT, in seconds.
+---@field username string CONNECT.
+---@field password string CONNECT.
+---@field will table CONNECT: `{ topic, payload, qos, retain }`.
+---@field session_present boolean CONNACK.
+---@field reason_code integer CONNACK.
+---@field subscriptions table[] SUBSCRIBE: `{ { filter, qos }, … }`.
+---@field reason_codes integer[] SUBACK.
+---@field filters string[] UNSUBSCRIBE.
+
+--- What `client:next_message` returns.
+---@class message
+---@field topic string
+---@field payload string
+---@field qos integer
+---@field retain boolean
+---@field dup boolean
+---@field packet_id integer|nil nil for QoS 0.
+---@field properties table|nil
+
+return rig
