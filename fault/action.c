@@ -77,9 +77,14 @@ static void action_close(struct stage *g, struct unit *u, size_t at) {
   action_end(g, u, at, CHAIN_CLOSE);
 }
 
+/* A half-close of the direction that the packet goes. */
+static bool action_fin_is_own(const struct stage *g) {
+  return !g->args[0].given || (g->args[0].number != 0) == g->side->up;
+}
+
 static void action_fin(struct stage *g, struct unit *u, size_t at) {
   struct side *s = g->side;
-  if (!g->args[0].given || (g->args[0].number != 0) == s->up) {
+  if (action_fin_is_own(g)) {
     action_end(g, u, at, CHAIN_FIN);
     return;
   }
@@ -131,16 +136,20 @@ static const struct action action_rows[WORDS_IDS] = {
   [WORDS_DELAY] = { .act = action_delay, .goes_on = true, .once_placed = true },
   [WORDS_SPLIT] = { .act = action_split, .whole = true, .goes_on = true },
   [WORDS_STALL] = { .act = action_stall },
-  [WORDS_BLACKHOLE] = { .act = action_blackhole },
-  [WORDS_RST] = { .act = action_rst },
-  [WORDS_FIN] = { .act = action_fin },
-  [WORDS_CLOSE] = { .act = action_close },
-  [WORDS_DROP] = { .act = action_drop, .whole = true },
+  [WORDS_BLACKHOLE] = { .act = action_blackhole, .fate = SCOPE_CUT },
+  [WORDS_RST] = { .act = action_rst, .fate = SCOPE_CUT },
+  [WORDS_FIN] = { .act = action_fin, .fate = SCOPE_CUT },
+  [WORDS_CLOSE] = { .act = action_close, .fate = SCOPE_CUT },
+  [WORDS_DROP] = { .act = action_drop, .whole = true, .fate = SCOPE_TAKEN },
   [WORDS_HOLD] = { .act = action_hold, .whole = true },
-  [WORDS_REWRITE] = { .act = action_rewrite, .whole = true },
+  [WORDS_REWRITE] = { .act = action_rewrite, .whole = true, .fate = SCOPE_TAKEN },
   [WORDS_INJECT] = { .act = action_inject, .after = true },
 };
 
 const struct action *action_row(enum words_id word) {
   return &action_rows[word];
+}
+
+enum scope_fate action_fate(const struct stage *g) {
+  return g->action->act == action_fin && !action_fin_is_own(g) ? SCOPE_PASSES : g->action->fate;
 }

@@ -14,6 +14,13 @@
 struct scope;
 struct scope_rule; /* a rule installed: the handle */
 
+/* What becomes of a packet that a rule fires at. */
+enum scope_fate {
+  SCOPE_PASSES, /* it goes on, now or later */
+  SCOPE_TAKEN,  /* it does not */
+  SCOPE_CUT,    /* what stands before `packet_at` goes on, and nothing after it */
+};
+
 /* One firing, for a timeline or a log. Borrowed for the call. */
 struct scope_firing {
   const struct scope_rule *rule;
@@ -22,6 +29,9 @@ struct scope_firing {
   uint64_t packet_index;  /* counted from 1 in that direction of the connection; 0 if not a packet */
   uint64_t stream_offset; /* of the packet's first byte, or of the byte acted at */
   int64_t at_ns;
+  struct slice packet; /* what it hit, from its first byte; empty: not a packet, or too large to be kept */
+  size_t packet_at;    /* where in it the rule acts */
+  enum scope_fate fate;
   const char *text; /* what was done, a short static text: "drop" */
 };
 

@@ -138,17 +138,19 @@ static void stage_break(struct stage *g) {
   stage_pass(g, u);
 }
 
-static void stage_fire(struct stage *g, uint64_t index, uint64_t offset) {
+/* `u`: the packet, or NULL; `at`: where in it, or in the stream. */
+static void stage_fire(struct stage *g, const struct unit *u, uint64_t at) {
   const struct inject *f = g->side->inject;
-  struct scope_firing firing = {
-    .conn = f->conn, .up = g->side->up, .packet_index = index, .stream_offset = offset, .at_ns = f->now_ns
-  };
+  struct scope_firing firing = { .conn = f->conn, .up = g->side->up, .stream_offset = at, .at_ns = f->now_ns };
+  if (u) {
+    firing.packet_index = u->index;
+    firing.stream_offset += u->offset;
+    firing.packet_at = (size_t)at;
+    firing.fate = action_fate(g);
+    if (firing.fate == SCOPE_CUT && at >= u->total) firing.fate = SCOPE_PASSES;
+    if (unit_is_whole(u)) firing.packet = unit_slice(u);
+  }
   scope_fire(g->rule, g->tally, &firing);
-}
-
-static void stage_act(struct stage *g, struct unit *u, size_t at, uint64_t offset) {
-  stage_fire(g, u->index, offset);
-  g->action->act(g, u, at);
 }
 
 /* Whether the rule means this packet (or its start, of a large one), and where it is to act. Counts. */
@@ -165,8 +167,9 @@ static void stage_meet(struct stage *g, struct unit *u) {
   uint64_t at;
   bool means = stage_means(g, u, &at);
   uint32_t gone = u->gone;
+  if (means) stage_fire(g, u, at);
   unit_strip(u);
-  if (means) stage_act(g, u, (size_t)at - gone, u->offset + at);
+  if (means) g->action->act(g, u, (size_t)at - gone);
   else stage_pass(g, u);
 }
 
@@ -214,7 +217,8 @@ static void stage_aim(struct stage *g, struct unit *u) {
     stage_pass_first(g, u, (size_t)(g->aim - from));
   } else if (g->aim == from || (g->aim == end && u->last)) {
     g->aims = false;
-    stage_act(g, u, (size_t)(g->aim - from), u->offset + g->aim);
+    stage_fire(g, u, g->aim);
+    g->action->act(g, u, (size_t)(g->aim - from));
   } else {
     stage_pass(g, u);
   }
@@ -238,7 +242,8 @@ static void stage_arrive_large(struct stage *g, struct unit *u) {
 static void stage_meet_end(struct stage *g, struct unit *u) {
   const struct inject *f = g->side->inject;
   bool means = select_matches(g->rule->rule, u, &f->client) && select_counts(g->rule, g->tally, f->number);
-  if (means) stage_act(g, u, 0, g->side->framer.taken);
+  if (means) stage_fire(g, NULL, g->side->framer.taken);
+  if (means) g->action->act(g, u, 0);
   else stage_pass(g, u);
 }
 
@@ -272,7 +277,7 @@ static void stage_arrive_bytes(struct stage *g, struct unit *u) {
     g->aims = g->action->goes_on && !(placed && g->action->once_placed);
     g->done = true;
     select_counts(g->rule, g->tally, g->side->inject->number);
-    stage_fire(g, 0, g->aim);
+    stage_fire(g, NULL, g->aim);
   }
   g->passed += size;
   g->action->act(g, u, 0);
