@@ -229,7 +229,7 @@ static void lscope_do_resume(lua_State *L, struct chain *c) {
 
 static void lscope_do_close(lua_State *L, struct chain *c) {
   (void)L;
-  chain_end(c, CHAIN_CLOSE);
+  chain_close(c);
 }
 
 void lscope_act(lua_State *L, int index, struct chain *chain) {

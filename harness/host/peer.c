@@ -399,6 +399,7 @@ struct slice peer_conn_client_id(const struct peer_conn *c) {
 bool peer_conn_send(struct peer_conn *c, struct slice bytes) {
   if (!c->broker || c->why || !broker_raw(c->broker, bytes)) return false;
   chain_want_write(c->chain);
+  chain_flush(c->chain);
   return true;
 }
 

@@ -55,6 +55,7 @@ size_t peer_conn_number(const struct peer_conn *c);
 struct chain *peer_conn_chain(const struct peer_conn *c);
 uint32_t peer_conn_who(const struct peer_conn *c);
 struct slice peer_conn_client_id(const struct peer_conn *c);
+/* At once, as far as the transport takes it: a reset that follows does not overtake it. */
 bool peer_conn_send(struct peer_conn *c, struct slice bytes);
 struct slice peer_conn_partial_out(const struct peer_conn *c);
 struct slice peer_conn_partial_in(const struct peer_conn *c);

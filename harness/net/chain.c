@@ -156,15 +156,27 @@ void chain_pause(struct chain *c, bool paused) {
 }
 
 /* A stream that was shut down asks for no output: the end is looked for without it. */
-void chain_end(struct chain *c, enum chain_end end) {
+static void chain_ask(struct chain *c, enum chain_end end, bool owner_knows) {
   pump_enter(c);
   if (end > c->asked) c->asked = end;
-  c->closing_now = true;
+  c->closing_now = owner_knows;
   if (c->stream) stream_flush(c->stream);
   if (c->stream && c->done == CHAIN_FIN) pump_out(c);
   c->closing_now = false;
   if (c->stream) stream_want_write(c->stream);
   pump_leave(c);
+}
+
+void chain_end(struct chain *c, enum chain_end end) {
+  chain_ask(c, end, true);
+}
+
+void chain_close(struct chain *c) {
+  chain_ask(c, CHAIN_CLOSE, false);
+}
+
+void chain_watch(struct chain *c, void (*done)(void *arg, enum chain_end end)) {
+  c->watch = done;
 }
 
 void chain_reset(struct chain *c) {
@@ -178,8 +190,7 @@ void chain_fin(struct chain *c, enum chain_direction d) {
   if (d == CHAIN_IN) {
     c->deaf = c->owes_fin = true;
   } else if (c->stream && !c->done) {
-    c->done = CHAIN_FIN;
-    stream_shutdown(c->stream);
+    pump_shut(c);
   }
   pump_leave(c);
 }

@@ -643,7 +643,8 @@ static void test_ends_out(void **state) {
   }
 }
 
-/* CLOSE: at once if that can be, and then not told; behind what is delayed or does not fit, and told. */
+/* CLOSE: at once if that can be, and then not told, unless it was somebody else's; behind what is delayed or does not
+ * fit, and told. */
 static void test_close(void **state) {
   (void)state;
   struct fake f;
@@ -656,6 +657,17 @@ static void test_close(void **state) {
   assert_true(f.closed);
   fake_turn(&f);
   assert_int_equal(o.fins + o.ends, 0);
+  chain_finish(&f, &o);
+
+  chain_begin(&f, &o);
+  owner_send(&o, "bye");
+  chain_close(o.chain);
+  assert_null(chain_stream(o.chain));
+  assert_int_equal(o.fins, 0);
+  fake_turn(&f);
+  expect_bytes(&f.sent, "bye");
+  assert_true(f.closed && o.stream_gone);
+  assert_int_equal(o.fins, 1);
   chain_finish(&f, &o);
 
   chain_begin(&f, &o);
