@@ -2,7 +2,7 @@
 local rig = require "mqrig"
 local mqtt, scenario, expect = rig.mqtt, rig.scenario, rig.expect
 
-scenario("the 65,536th message in flight is refused", function(t)
+scenario("the 65,536th message in flight is refused", { tags = { "full-scale" } }, function(t)
   local peer = t:peer()
   local held = peer.down:on("PUBACK"):hold()
   local client = t:connect { broker = peer }
