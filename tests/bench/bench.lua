@@ -60,6 +60,7 @@ local function marks(levels)
     list[#list + 1] = level - STEP
     list[#list + 1] = level
   end
+  list[#list + 1] = levels[#levels] - 1 -- Paho C writes no more
   return table.concat(list, " ")
 end
 

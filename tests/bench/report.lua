@@ -111,7 +111,7 @@ local function fill(lines, results, aims)
     row(name, cost(ours, "level", level), cost(paho, "level", level))
   end
   local refused = cost(ours, "refusals")
-  row("CPU of a refused send (-10), µs", refused, cost(paho, "refusal"))
+  row("CPU of a refused send (-10) and its callback, µs", refused, cost(paho, "refusal"))
   table_of(lines, { "", "mqrig", "Paho C", "mqrig is better by" }, rows)
   if results.quick then lines[#lines + 1] = "Quick: Paho C was taken to 10,000 only, and no further.\n" end
   if late then lines[#lines + 1] = "Paho C was stopped at its limit.\n" end
@@ -121,8 +121,8 @@ local function fill(lines, results, aims)
     aims[#aims + 1] = { aim, times(paho_wall, wall), paho_wall / wall > AIM_FASTER }
   end
   local accepted = cost(ours, "level", top)
-  local aim = "a refused send costs no more than an accepted one"
-  aims[#aims + 1] = { aim, ratio(refused, accepted), refused <= accepted }
+  local aim = "a refused send costs no more than an accepted one, within a tenth"
+  aims[#aims + 1] = { aim, ratio(refused, accepted), refused <= 1.1 * accepted }
   local growth = accepted / cost(ours, "level", results.levels[1])
   aims[#aims + 1] = { "a publish at 65,535 costs what one at 1,000 does", ("%.2f"):format(growth), growth < 1.5 }
 end
