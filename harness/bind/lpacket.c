@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/near.h"
 #include "bind/lworld.h"
@@ -10,8 +11,9 @@
 #include "mqtt/encode.h"
 #include "mqtt/strict.h"
 
-#define LPACKET_SIZE_MAX  (SPEC_REMAINING_LENGTH_MAX + 5)
-#define LPACKET_BIT(type) (1u << (type))
+#define LPACKET_SIZE_MAX     (SPEC_REMAINING_LENGTH_MAX + 5)
+#define LPACKET_BIT(type)    (1u << (type))
+#define LPACKET_SUBSCRIPTION "mqrig.subscription"
 
 enum lpacket_kind { LPACKET_TEXT, LPACKET_BYTE, LPACKET_SHORT, LPACKET_BOOL };
 
@@ -104,6 +106,16 @@ static void lpacket_push_will(lua_State *L, const struct packet *p) {
   lua_setfield(L, -2, "will");
 }
 
+/* The places of a subscription have names, too: item.filter is item[1]. */
+static const char *const lpacket_subscription_names[] = { "filter", "qos", NULL };
+
+static int lpacket_subscription_index(lua_State *L) {
+  for (int i = 0; lpacket_subscription_names[i] && lua_type(L, 2) == LUA_TSTRING; i++) {
+    if (strcmp(lua_tostring(L, 2), lpacket_subscription_names[i]) == 0) return lua_rawgeti(L, 1, i + 1), 1;
+  }
+  return 0;
+}
+
 static void lpacket_push_subscriptions(lua_State *L, const struct packet *p) {
   struct slice items = p->items;
   struct packet_subscription s;
@@ -114,6 +126,7 @@ static void lpacket_push_subscriptions(lua_State *L, const struct packet *p) {
     lua_rawseti(L, -2, 1);
     lua_pushinteger(L, s.options);
     lua_rawseti(L, -2, 2);
+    luaL_setmetatable(L, LPACKET_SUBSCRIPTION);
     lua_rawseti(L, -2, i);
   }
   lua_setfield(L, -2, "subscriptions");
@@ -256,15 +269,23 @@ static void lpacket_read_will(lua_State *L, int table, struct packet *p) {
   p->will.retain = lua_isinteger(L, -1) ? lua_tointeger(L, -1) != 0 : lua_toboolean(L, -1);
 }
 
+/* Pushes one place of a subscription, given by its number or its name. */
+static void lpacket_subscription_place(lua_State *L, int item, int place) {
+  item = lua_absindex(L, item);
+  if (lua_rawgeti(L, item, place) != LUA_TNIL) return;
+  lua_pop(L, 1);
+  lua_getfield(L, item, lpacket_subscription_names[place - 1]);
+}
+
 static void lpacket_read_subscriptions(lua_State *L, int table, struct buffer *items) {
   int list = table + 1;
   if (lua_getfield(L, table, "subscriptions") == LUA_TNIL) return;
   luaL_checktype(L, list, LUA_TTABLE);
   for (lua_Integer i = 1; lua_rawgeti(L, list, i) != LUA_TNIL; i++) {
     if (!lua_istable(L, -1)) luaL_error(L, "subscriptions[%I] is a {filter, qos}, not a %s", i, luaL_typename(L, -1));
-    lua_rawgeti(L, -1, 1);
+    lpacket_subscription_place(L, -1, 1);
     struct slice filter = lworld_slice(L, -1);
-    lua_rawgeti(L, -2, 2);
+    lpacket_subscription_place(L, -2, 2);
     uint8_t options = lua_isnil(L, -1) ? 0 : (uint8_t)lpacket_integer(L, -1, "a subscription's qos", 255);
     if (!encode_subscription(items, filter, options))
       luaL_error(L, "subscriptions[%I] has a filter over 65535 bytes", i);
@@ -447,4 +468,8 @@ void lpacket_open(lua_State *L) {
     { "strict", lpacket_strict }, { "show", lpacket_show },     { NULL, NULL },
   };
   luaL_setfuncs(L, functions, 0);
+  luaL_newmetatable(L, LPACKET_SUBSCRIPTION);
+  lua_pushcfunction(L, lpacket_subscription_index);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
 }

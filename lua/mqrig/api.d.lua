@@ -910,7 +910,7 @@ function expectation:raises(pattern) end
 ---@field will table CONNECT: `{ topic, payload, qos, retain }`.
 ---@field session_present boolean CONNACK.
 ---@field reason_code integer CONNACK.
----@field subscriptions table[] SUBSCRIBE: `{ { filter, qos }, … }`.
+---@field subscriptions table[] SUBSCRIBE: `{ { filter, qos }, … }`, also by name: `item.filter`, `item.qos`.
 ---@field reason_codes integer[] SUBACK.
 ---@field filters string[] UNSUBSCRIBE.
 
