@@ -82,11 +82,12 @@ local function publish(lines, results, aims)
   table_of(lines, heads, rows)
 end
 
--- Microseconds of CPU a message, of the record with that key and value.
-local function cost(runs, key, value)
+-- Microseconds a message, of the record with that key and value. Of mqrig, with its one thread, by the clock: half a
+-- millisecond is less than the system's account of CPU resolves.
+local function cost(runs, field_name, key, value)
   return over(runs, function(records)
     local record = find(records, key, value)
-    return record and record.cpu_s / record.count * 1e6
+    return record and record[field_name] / record.count * 1e6
   end)
 end
 
@@ -98,7 +99,7 @@ local function fill(lines, results, aims)
   local ours, paho, rows = results.fill.mqrig, results.fill.paho, {}
   local top = results.levels[#results.levels]
   lines[#lines + 1] = "## Packet identifiers at full scale\n\nQoS 1, 16 bytes, a broker that never acknowledges. " ..
-    ("Paho C once, with a limit of %d s.\n"):format(results.paho_limit_s)
+    ("Medians of %d; Paho C once, with a limit of %d s.\n"):format(results.fill_repeats, results.paho_limit_s)
   local function row(name, mine, theirs, format)
     rows[#rows + 1] = { name, number(mine, format), number(theirs, format), times(theirs, mine) }
   end
@@ -107,11 +108,11 @@ local function fill(lines, results, aims)
   row("time to 65,535 in flight, s", wall, paho_wall, "%.3f")
   row("CPU to 65,535 in flight, s", total(ours, top, "cpu_s"), total(paho, top, "cpu_s"), "%.3f")
   for _, level in ipairs(results.levels) do
-    local name = ("CPU of one publish at %d in flight, µs"):format(level)
-    row(name, cost(ours, "level", level), cost(paho, "level", level))
+    local name = ("one publish at %d in flight, µs"):format(level)
+    row(name, cost(ours, "wall_s", "level", level), cost(paho, "cpu_s", "level", level))
   end
-  local refused = cost(ours, "refusals")
-  row("CPU of a refused send (-10) and its callback, µs", refused, cost(paho, "refusal"))
+  local refused = cost(ours, "wall_s", "refusals")
+  row("a refused send (-10), µs", refused, cost(paho, "cpu_s", "refusal"))
   table_of(lines, { "", "mqrig", "Paho C", "mqrig is better by" }, rows)
   if results.quick then lines[#lines + 1] = "Quick: Paho C was taken to 10,000 only, and no further.\n" end
   if late then lines[#lines + 1] = "Paho C was stopped at its limit.\n" end
@@ -120,10 +121,10 @@ local function fill(lines, results, aims)
     local aim = ("65,535 in flight over %d times faster than Paho C"):format(AIM_FASTER)
     aims[#aims + 1] = { aim, times(paho_wall, wall), paho_wall / wall > AIM_FASTER }
   end
-  local accepted = cost(ours, "level", top)
+  local accepted = cost(ours, "wall_s", "level", top)
   local aim = "a refused send costs no more than an accepted one, within a tenth"
   aims[#aims + 1] = { aim, ratio(refused, accepted), refused <= 1.1 * accepted }
-  local growth = accepted / cost(ours, "level", results.levels[1])
+  local growth = accepted / cost(ours, "wall_s", "level", results.levels[1])
   aims[#aims + 1] = { "a publish at 65,535 costs what one at 1,000 does", ("%.2f"):format(growth), growth < 1.5 }
 end
 
