@@ -111,6 +111,7 @@ bool pump_vanish(struct chain *c, struct err *err) {
   if (c->vanished) return true;
   if (!c->stream) return err_set(err, "there is no connection that could vanish");
   c->vanished = c->deaf = c->kicked = true;
+  c->owes_vanished = c->watch != NULL;
   c->resetting = false;
   c->done = CHAIN_VANISH;
   if (stream_vanish(c->stream, err)) {
@@ -121,13 +122,16 @@ bool pump_vanish(struct chain *c, struct err *err) {
   return false;
 }
 
+void pump_shut(struct chain *c) {
+  c->done = CHAIN_FIN;
+  c->owes_shut = c->watch != NULL;
+  stream_shutdown(c->stream);
+}
+
 static void pump_do_end(struct chain *c, enum chain_end end) {
   switch (end) {
   case CHAIN_NONE: break;
-  case CHAIN_FIN:
-    c->done = CHAIN_FIN;
-    stream_shutdown(c->stream);
-    break;
+  case CHAIN_FIN: pump_shut(c); break;
   case CHAIN_CLOSE:
     pump_close(c);
     c->owes_closed = !c->closing_now;
@@ -342,11 +346,19 @@ static void pump_tick(struct chain *c) {
   }
 }
 
+static void pump_tell_done(struct chain *c, bool *owed, enum chain_end end) {
+  bool told = *owed && !c->told_end;
+  *owed = false;
+  if (told && !c->dead) c->watch(c->arg, end);
+}
+
 static void pump_fire(void *arg) {
   struct chain *c = arg;
   pump_enter(c);
   c->kicked = false;
   pump_tick(c);
+  pump_tell_done(c, &c->owes_shut, CHAIN_FIN);
+  pump_tell_done(c, &c->owes_vanished, CHAIN_VANISH);
   if (c->owes_fin && !c->dead) pump_tell_fin(c);
   if (c->owes_closed && !c->dead) pump_tell_closed(c);
   if (c->owes_failure && !c->dead) pump_tell_failure(c);
@@ -369,7 +381,7 @@ static int64_t pump_filters_ns(const struct chain *c) {
 }
 
 static void pump_set_timer(struct chain *c) {
-  bool now = c->kicked || c->owes_fin || c->owes_closed || c->owes_failure;
+  bool now = c->kicked || c->owes_fin || c->owes_closed || c->owes_failure || c->owes_shut || c->owes_vanished;
   /* Set again, it would move behind others that are due. */
   if (now && heap_holds(&c->timer.node) && c->timer.node.at_ns <= net_now(c->net)) return;
   int64_t at_ns = now ? 0 : c->outermost ? pump_filters_ns(c) : NET_NEVER;

@@ -26,6 +26,7 @@ struct chain {
   struct net *net;
   const struct stream_handler *owner;
   void *arg;
+  void (*watch)(void *arg, enum chain_end end); /* may be NULL */
   struct stream *stream;
   struct filter *outermost, *innermost;
   struct filter *gave; /* whose bytes the stream was given last; NULL: the owner's */
@@ -40,6 +41,7 @@ struct chain {
   enum chain_end came, came_passed;   /* from the stream; given to the outermost filter */
   bool dead, stalled, paused, reading_stopped, deaf, resetting, vanished, closing_now;
   bool kicked, owes_fin, owes_closed, owes_failure; /* for the next turn */
+  bool owes_shut, owes_vanished;
   bool told_fin, told_end;
 };
 
@@ -60,5 +62,6 @@ void pump_fail(struct chain *c, enum stream_end end, bool writing, const char *w
 void pump_tell_failure(struct chain *c);
 void pump_reset(struct chain *c, bool writing);
 bool pump_vanish(struct chain *c, struct err *err);
+void pump_shut(struct chain *c);
 
 #endif
