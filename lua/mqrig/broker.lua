@@ -21,6 +21,19 @@ end
 
 M.remote_meta = object.class("broker", Remote, nil, "url name")
 
+--- Where a client is to connect: its option `url`, or `broker` (a broker, a peer, or a URL), or the broker under test.
+function M.url(scenario, options)
+  local broker = options.broker
+  if options.url ~= nil then
+    return options.url
+  elseif type(broker) == "string" then
+    return broker
+  elseif broker ~= nil and type(broker) ~= "table" then
+    blame.raise(("broker is a broker, a peer or a URL, not a %s"):format(type(broker)))
+  end
+  return (broker or scenario.broker).url
+end
+
 --- `choice`: "builtin", "mosquitto" or a URL.
 function M.new(scenario, choice)
   if choice == "builtin" then

@@ -58,7 +58,7 @@ end
 
 function computed:url()
   local options = self.options
-  local url = options.url or (options.broker or self.scenario.broker).url
+  local url = require("mqrig.broker").url(self.scenario, options)
   rawset(self, "url", url)
   return url
 end

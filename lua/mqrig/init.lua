@@ -2,7 +2,7 @@
 
 local parts = {
   mqtt = function()
-    return require("mqrig.core").mqtt
+    return require("mqrig.mqttapi").api
   end,
   scenario = function()
     return require("mqrig.registry").add

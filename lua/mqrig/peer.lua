@@ -36,7 +36,7 @@ end
 
 --- The packets that came on it so far, of that type if one is given.
 function Conn:received(type)
-  return wire.all(self.peer.scenario, { self.who }, "up", type)
+  return wire.all(self.peer.scenario, { self.who }, "up", type, self.books)
 end
 
 for verb in ("rst fin vanish stall resume close"):gmatch "%S+" do
@@ -72,7 +72,7 @@ local function wrap(self, conn)
   local number = conn:number()
   local known_conn = self.conns[number]
   if not known_conn then
-    known_conn = setmetatable({ peer = self, conn = conn, number = number, who = conn:who() }, M.conn_meta)
+    known_conn = setmetatable({ peer = self, conn = conn, number = number, who = conn:who(), books = {} }, M.conn_meta)
     self.conns[number] = known_conn
   end
   return known_conn
@@ -133,7 +133,7 @@ end
 
 --- The packets that came so far, of that type if one is given, from all connections.
 function Peer:received(type)
-  return wire.all(self.scenario, self.participants, "up", type)
+  return wire.all(self.scenario, self.participants, "up", type, self.books)
 end
 
 --- Closes the listener and all connections. Sessions stay.
@@ -214,6 +214,7 @@ local function listen(self, peer)
   end)
   peer:on_trouble(function(sentence)
     self.lines:add(sentence .. "\n")
+    self.scenario.scheduler:trouble(("%s: %s"):format(self.name, sentence))
   end)
 end
 
@@ -226,6 +227,7 @@ function M.new(scenario, options, name, scripted)
     scripted = scripted,
     conns = {},
     participants = {},
+    books = {},
     lines = log.new(options.name or name),
   }, M.meta)
   local given = { url = options.url or M.URL, name = self.name, scripted = scripted }

@@ -127,7 +127,7 @@ function M.new(scenario, options, name)
   options = blame.options(options, known, "raw_client")
   local within_ns = blame.within_ns(options, "raw_client")
   local timeout_ns = options.timeout and blame.duration_ns(options.timeout, "timeout") or within_ns
-  local url = options.url or (options.broker or scenario.broker).url
+  local url = require("mqrig.broker").url(scenario, options)
   local self = setmetatable({
     scenario = scenario,
     name = options.name or name,

@@ -4,6 +4,7 @@ local core = require "mqrig.core"
 local blame = require "mqrig.blame"
 local context = require "mqrig.context"
 local failure = require "mqrig.failure"
+local mqttapi = require "mqrig.mqttapi"
 local rule = require "mqrig.rule"
 local task = require "mqrig.task"
 local units = require "mqrig.units"
@@ -158,6 +159,15 @@ local function close_all(scheduler, t)
   return first
 end
 
+-- Clients of the API itself that are still there. What their callbacks say now, after the verdict, does not count.
+local function close_left(scheduler)
+  core.on_error(function() end)
+  mqttapi.finish()
+  core.on_error(function(message)
+    scheduler:failed(nil, message)
+  end)
+end
+
 local function complete(failed, scenario, timeline)
   failed.file = failed.file or scenario.file
   failed.line = failed.line or scenario.line
@@ -196,6 +206,7 @@ end
 
 local function prepare(options, scheduler)
   stop_reason = nil
+  mqttapi.begin()
   if core.seed then
     core.seed(options.seed or 0)
   end
@@ -223,6 +234,10 @@ local function run_open(scenario, options, result)
   result.interrupted = result.stopped
   stop_reason = nil
   scheduler.stop = nil -- what is being closed may take its time
+  if options.closing then
+    options.closing()
+  end
+  close_left(scheduler)
   local closing = close_all(scheduler, t)
   if closing and not failed then
     closing.message = "while closing: " .. closing.message

@@ -196,6 +196,13 @@ function Scheduler:failed(task, message)
   end
 end
 
+--- What no task did, and makes the scenario fail where its main task stands.
+function Scheduler:trouble(sentence)
+  local main = self.main
+  local file, line = blame.where(main and main.co)
+  self:failed(main, require("mqrig.failure").new { message = sentence, file = file, line = line })
+end
+
 local function run_ready(self, main)
   local batch = self.ready
   self.ready = {}
@@ -263,6 +270,7 @@ end
 --- Runs until `main` is done: "done"; a task failed: "failed"; `deadline_ns` passed: "timeout"; or "stopped" and the
 --- reason.
 function Scheduler:run(main, deadline_ns)
+  self.main = main
   while true do
     run_ready(self, main)
     if self.failure then

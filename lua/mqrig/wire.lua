@@ -13,8 +13,8 @@ local types = {
   "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
 }
 local known_fields = blame.set [[type flags dup qos retain packet_id topic payload protocol_name protocol_version
-  client_id clean keepalive username password will session_present reason_code subscriptions reason_codes filters properties raw
-  within]]
+  client_id clean keepalive username password will session_present reason_code subscriptions reason_codes filters
+  properties raw within]]
 local known_types = blame.set(table.concat(types, " "))
 
 --- Raises unless it is the name of a packet, or nil where that is allowed.
@@ -88,24 +88,34 @@ function M.near_miss(scenario, who, direction, after, type, fields)
   end
 end
 
---- All packets of that type and direction that any of the participants had, oldest first.
-function M.all(scenario, participants, direction, type)
-  M.check_type(type, true)
-  local found = {}
+-- What came since the last look, of all participants, in the order of the timeline.
+local function gather(scenario, participants, direction, type, cursors)
+  local fresh = {}
   for _, who in ipairs(participants) do
-    local packet, number = scenario.timeline:find(0, who, direction, type)
+    local packet, number = scenario.timeline:find(cursors[who] or 0, who, direction, type)
     while packet do
-      found[#found + 1] = { packet = packet, number = number }
+      fresh[#fresh + 1] = { packet = packet, number = number }
       packet, number = scenario.timeline:find(number, who, direction, type)
     end
+    cursors[who] = number
   end
-  table.sort(found, function(a, b)
+  table.sort(fresh, function(a, b)
     return a.number < b.number
   end)
-  for i = 1, #found do
-    found[i] = found[i].packet
+  return fresh
+end
+
+--- All packets of that type and direction that any of the participants had, oldest first. `books` remembers what was
+--- found before.
+function M.all(scenario, participants, direction, type, books)
+  local kind = M.check_type(type, true) or "any"
+  local book = books[kind] or { found = {}, cursors = {} }
+  books[kind] = book
+  local found = book.found
+  for _, entry in ipairs(gather(scenario, participants, direction, type, book.cursors)) do
+    found[#found + 1] = entry.packet
   end
-  return found
+  return table.move(found, 1, #found, 1, {})
 end
 
 --- The bytes of a packet: (name, fields), one table, or bytes as they are.
