@@ -92,7 +92,7 @@ scenario("a second PUBACK completes nothing: not the next message, not the same 
     expect(next_one.code):equals(mqtt.ERROR_OPERATION_INCOMPLETE)
   end)
 
-scenario("acknowledgements in another order complete the messages that they name", { tags = "result-codes" }, function(t)
+scenario("acknowledgements in any order complete the messages that they name", { tags = "result-codes" }, function(t)
   local peer, c = silent_peer(t)
   local tokens = {}
   for i = 1, 4 do

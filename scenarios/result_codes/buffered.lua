@@ -140,18 +140,19 @@ scenario("a refused message takes no identifier", { tags = "result-codes" }, fun
   expect(c:send("codes/refused", "x", { qos = 1 }).packet_id):equals(2)
 end)
 
-scenario("both would refuse: -10 comes before -12, and QoS 0 skips -10", { tags = "result-codes" }, function(t)
-  local peer = t:peer()
-  peer.down:on("PUBACK"):drop()
-  local c = t:connect { broker = peer, maxinflight = 1, maxbuffered = 65534 }
-  for _ = 1, 65535 do
-    c:send("codes/both", "x", { qos = 1 })
-  end
-  expect(c.buffered):equals(65534)
-  expect(c:try_publish("codes/both", "x", { qos = 1 })):equals(mqtt.ERROR_NO_MORE_MSGIDS)
-  expect(c:try_publish("codes/both", "x", { qos = 2 })):equals(mqtt.ERROR_NO_MORE_MSGIDS)
-  expect(c:try_publish("codes/both", "x", { qos = 0 })):equals(mqtt.ERROR_MAX_BUFFERED_MESSAGES)
-end)
+scenario("both would refuse: -10 comes before -12, and QoS 0 skips -10", { tags = { "result-codes", "full-scale" } },
+  function(t)
+    local peer = t:peer()
+    peer.down:on("PUBACK"):drop()
+    local c = t:connect { broker = peer, maxinflight = 1, maxbuffered = 65534 }
+    for _ = 1, 65535 do
+      c:send("codes/both", "x", { qos = 1 })
+    end
+    expect(c.buffered):equals(65534)
+    expect(c:try_publish("codes/both", "x", { qos = 1 })):equals(mqtt.ERROR_NO_MORE_MSGIDS)
+    expect(c:try_publish("codes/both", "x", { qos = 2 })):equals(mqtt.ERROR_NO_MORE_MSGIDS)
+    expect(c:try_publish("codes/both", "x", { qos = 0 })):equals(mqtt.ERROR_MAX_BUFFERED_MESSAGES)
+  end)
 
 scenario("not connected comes before both", { tags = "result-codes" }, function(t)
   local c = t:connect { maxbuffered = 1 }

@@ -1,4 +1,4 @@
--- onconnect: 0 accepted; a CONNACK code as the broker gave it; -1 where there was no CONNACK at all, or a malformed one.
+-- onconnect: 0 accepted; a CONNACK code as the broker gave it; -1 where there was no CONNACK, or a malformed one.
 local rig = require "mqrig"
 local mqtt, scenario, expect, fault = rig.mqtt, rig.scenario, rig.expect, rig.fault
 

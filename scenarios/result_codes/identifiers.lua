@@ -3,6 +3,7 @@ local rig = require "mqrig"
 local mqtt, scenario, expect = rig.mqtt, rig.scenario, rig.expect
 
 local IDS <const> = 65535
+local FULL <const> = { "result-codes", "full-scale" }
 
 -- A client whose messages wait behind one that is not acknowledged: each of them takes an identifier.
 local function client_with_a_window_of_one(t)
@@ -37,7 +38,7 @@ scenario("an identifier that is free again is not the next one to be used", { ta
   end
 end)
 
-scenario("65,535 messages in flight: the next one is refused with -10, QoS 0 goes on", { tags = "result-codes" },
+scenario("65,535 messages in flight: the next one is refused with -10, QoS 0 goes on", { tags = FULL },
   function(t)
     local peer = t:peer()
     local held = peer.down:on("PUBACK"):hold()
@@ -73,7 +74,7 @@ scenario("65,535 messages in flight: the next one is refused with -10, QoS 0 goe
     expect(c:send("codes/ids", "x", { qos = 1 }).packet_id):is_between(1, IDS)
   end)
 
-scenario("one more may be sent from inside the callback of the one that was acknowledged", { tags = "result-codes" },
+scenario("one more may be sent from inside the callback of the one that was acknowledged", { tags = FULL },
   function(t)
     local c, held = client_with_a_window_of_one(t)
     local message = c.mqtt:createmessage("codes/ids", "x", { qos = 1 })
@@ -90,7 +91,7 @@ scenario("one more may be sent from inside the callback of the one that was ackn
     expect(c:try_publish("codes/ids", "x", { qos = 1 })):equals(mqtt.ERROR_NO_MORE_MSGIDS)
   end)
 
-scenario("messages that are buffered take identifiers as well", { tags = "result-codes" }, function(t)
+scenario("messages that are buffered take identifiers as well", { tags = FULL }, function(t)
   local c = client_with_a_window_of_one(t)
   local tokens = send_many(c, IDS)
   local refused = c:send("codes/ids", "x", { qos = 2 })
@@ -104,7 +105,7 @@ scenario("messages that are buffered take identifiers as well", { tags = "result
   expect(tokens[IDS].code):equals(mqtt.ERROR_DISCONNECTED)
 end)
 
-scenario("subscribe and unsubscribe find no identifier either: -10 at once", { tags = "result-codes" }, function(t)
+scenario("subscribe and unsubscribe find no identifier either: -10 at once", { tags = FULL }, function(t)
   local c = client_with_a_window_of_one(t)
   send_many(c, IDS)
   local called = false
@@ -117,7 +118,7 @@ scenario("subscribe and unsubscribe find no identifier either: -10 at once", { t
   expect(called):is_false()
 end)
 
-scenario("a SUBSCRIBE that waits for its SUBACK takes an identifier from the messages", { tags = "result-codes" },
+scenario("a SUBSCRIBE that waits for its SUBACK takes an identifier from the messages", { tags = FULL },
   function(t)
     local c, _, peer = client_with_a_window_of_one(t)
     local suback = peer.down:on("SUBACK"):hold()
@@ -133,7 +134,7 @@ scenario("a SUBSCRIBE that waits for its SUBACK takes an identifier from the mes
     expect(c:send("codes/ids", "x", { qos = 1 }).packet_id):equals(1)
   end)
 
-scenario("QoS 2 gives its identifier back with the PUBCOMP, not before", { tags = "result-codes" }, function(t)
+scenario("QoS 2 gives its identifier back with the PUBCOMP, not before", { tags = FULL }, function(t)
   local peer = t:peer()
   local held = peer.down:on("PUBCOMP"):hold()
   local c = t:connect { broker = peer, maxinflight = 1 }
@@ -146,7 +147,7 @@ scenario("QoS 2 gives its identifier back with the PUBCOMP, not before", { tags 
   expect(c:send("codes/ids", "x", { qos = 2 }).packet_id):equals(1)
 end)
 
-scenario("behind 65,535 identifiers wrap, past those in use", { tags = "result-codes" }, function(t)
+scenario("behind 65,535 identifiers wrap, past those in use", { tags = FULL }, function(t)
   local peer = t:peer()
   local held = peer.down:on("PUBACK"):range(1, 2):hold()
   local c = t:connect { broker = peer }

@@ -31,7 +31,9 @@ local ways = {
       peer:send("PUBLISH", { topic = "t", payload = "" })
     end
   end },
-  { "a message is too large", -3, function(_, peer) peer:send("PUBLISH", { topic = "t", payload = ("x"):rep(101) }) end },
+  { "a message is too large", -3, function(_, peer)
+    peer:send("PUBLISH", { topic = "t", payload = ("x"):rep(101) })
+  end },
   { "a packet is malformed", -4, function(_, peer) peer:send_raw("\x40\x02\0\0") end },
   { "a packet is out of place", -4, function(_, peer) peer:send("CONNACK") end },
 }
@@ -124,7 +126,7 @@ scenario("only the client whose link breaks is told", { tags = "result-codes" },
   expect(other.state):equals("connected")
 end)
 
-scenario("the broker under test ends: -1, and -1 for connecting while it is away", { tags = "result-codes" }, function(t)
+scenario("the broker under test is killed: -1, and -1 for connecting meanwhile", { tags = "result-codes" }, function(t)
   local c = t:connect()
   t.broker:kill()
   expect(c:wait_lost()):equals(-1)

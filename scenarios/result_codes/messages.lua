@@ -77,7 +77,8 @@ scenario("onmessage is given topic, message, qos, and retain and dup as 0 or 1",
       peer:send("PUBLISH", fields)
     end)
   end
-  expect(next_message { topic = "a", payload = "x" }):matches { topic = "a", message = "x", qos = 0, retain = 0, dup = 0 }
+  expect(next_message { topic = "a", payload = "x" })
+    :matches { topic = "a", message = "x", qos = 0, retain = 0, dup = 0 }
   expect(next_message { topic = "a", payload = "", qos = 1, packet_id = 5, retain = true })
     :matches { message = "", qos = 1, retain = 1, dup = 0 }
   expect(next_message { topic = "a", payload = "x", qos = 2, packet_id = 6, dup = true })

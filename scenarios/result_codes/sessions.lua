@@ -1,5 +1,5 @@
--- cleansession = false: a lost connection and a disconnect fail nothing. What was in flight or buffered goes on after the
--- reconnect, if the broker still has the session.
+-- cleansession = false: a lost connection and a disconnect fail nothing. What was in flight or buffered goes on after
+-- the reconnect, if the broker still has the session.
 local rig = require "mqrig"
 local mqtt, scenario, expect = rig.mqtt, rig.scenario, rig.expect
 
@@ -144,7 +144,7 @@ scenario("no session on reconnect: -11 for what was in flight, what was buffered
     expect(publishes(peer:conn(2))):equals { "4 id 4", "5 id 0", "6 id 5" }
   end)
 
-scenario("a connection with cleansession = true ends the session: -11 for what was in flight", { tags = "result-codes" },
+scenario("connecting with cleansession = true ends it: -11 for what was in flight", { tags = "result-codes" },
   function(t)
     local peer = t:peer()
     local acks = peer.down:on("PUBACK"):drop()

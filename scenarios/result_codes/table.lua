@@ -9,10 +9,9 @@
 --
 -- Keepalive has a file of its own, and so has disconnect while the transport takes nothing (incomplete.lua).
 local rig = require "mqrig"
-local mqtt, scenario, expect = rig.mqtt, rig.scenario, rig.expect
+local scenario, expect = rig.scenario, rig.expect
 
 local BIG <const> = ("x"):rep(8 << 20) -- more than the kernel takes for a broker that does not read
-local CLIENT <const> = { maxmessage = #BIG, maxinflight = 1, inrate = { 1, 1 } }
 
 -- How far the message gets. Each puts one on its way and returns its token.
 
@@ -84,7 +83,7 @@ for _, state in ipairs(states) do
         local peer = t:peer()
         peer.down:on("PUBACK", "PUBCOMP"):drop()
         if state[2] == written then peer.down:on("PUBREC"):drop() end
-        local c = t:connect { broker = peer, maxmessage = CLIENT.maxmessage, maxinflight = CLIENT.maxinflight, inrate = CLIENT.inrate }
+        local c = t:connect { broker = peer, maxmessage = #BIG, maxinflight = 1, inrate = { 1, 1 } }
 
         local token = state[2](t, c, qos, peer)
         expect(token.code):is_nil()
