@@ -413,7 +413,7 @@ static int lpeer_conn_client_id(lua_State *L) {
 
 static int lpeer_conn_act(lua_State *L) {
   struct lpeer_conn *c = lpeer_check_open(L);
-  lscope_act(L, 2, peer_conn_chain(c->conn));
+  lscope_act(L, 2, peer_conn_who(c->conn), peer_conn_chain(c->conn));
   return 0;
 }
 

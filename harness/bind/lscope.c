@@ -29,11 +29,29 @@ struct scope *lscope_engine(const struct lscope *s) {
   return s->scope;
 }
 
+static const enum timeline_fate lscope_fates[] = {
+  [SCOPE_PASSES] = TIMELINE_PASSES,
+  [SCOPE_TAKEN] = TIMELINE_TAKEN,
+  [SCOPE_CUT] = TIMELINE_CUT,
+};
+
 static void lscope_fired(void *arg, const struct scope_firing *f) {
   struct lscope *s = arg;
+  struct timeline *t = s->world->timeline;
+  uint32_t who = (uint32_t)(uintptr_t)f->conn;
   char text[RULE_TEXT_MAX];
+  if (!t) return;
   rule_print(scope_rule_of(f->rule), text, sizeof text);
-  timeline_note(s->world->timeline, f->at_ns, (uint32_t)(uintptr_t)f->conn, TIMELINE_FAULT, "%s", text);
+  if (!f->packet.size) {
+    timeline_note(t, f->at_ns, who, TIMELINE_FAULT, "%s", text);
+    return;
+  }
+  timeline_add_hit(t, f->at_ns, who, text,
+                   &(struct timeline_hit){ .up = f->up,
+                                           .fate = lscope_fates[f->fate],
+                                           .at = (uint32_t)f->packet_at,
+                                           .index = f->packet_index,
+                                           .packet = f->packet });
 }
 
 struct lscope *lscope_new(lua_State *L, void *owner, lscope_each *each) {
@@ -81,6 +99,7 @@ static void lscope_put_filter(void *arg, const struct lscope_conn *conn) {
   if (*conn->joined) return;
   *conn->joined = true;
   void *who = (void *)(uintptr_t)conn->who;
+  if (s->world->timeline) timeline_join(s->world->timeline, conn->who);
   chain_push_inner(conn->chain, inject_new(s->scope, who, conn->out_is_up, conn->partial_out, conn->partial_in));
 }
 
@@ -232,16 +251,19 @@ static void lscope_do_close(lua_State *L, struct chain *c) {
   chain_close(c);
 }
 
-void lscope_act(lua_State *L, int index, struct chain *chain) {
+void lscope_act(lua_State *L, int index, uint32_t who, struct chain *chain) {
   static const char *const names[] = { "rst", "fin", "vanish", "stall", "resume", "close", NULL };
   static void (*const actions[])(lua_State *, struct chain *) = {
     lscope_do_rst, lscope_do_fin, lscope_do_vanish, lscope_do_stall, lscope_do_resume, lscope_do_close,
   };
-  actions[luaL_checkoption(L, index, NULL, names)](L, chain);
+  int action = luaL_checkoption(L, index, NULL, names);
+  struct lworld *w = lworld_peek(L);
+  if (w->timeline) timeline_note(w->timeline, net_now(w->net), who, TIMELINE_FAULT, "%s now", names[action]);
+  actions[action](L, chain);
 }
 
 static void lscope_act_on(void *arg, const struct lscope_conn *conn) {
-  lscope_act(arg, 2, conn->chain);
+  lscope_act(arg, 2, conn->who, conn->chain);
 }
 
 static void lscope_count(void *arg, const struct lscope_conn *conn) {

@@ -39,8 +39,8 @@ void lscope_join(struct lscope *s, const struct lscope_conn *conn);
 enum scope_entry lscope_enter(struct lscope *s, bool accept, int64_t *delay_ns);
 
 /* An action on one chain, by name at `index` ("rst", "fin", "vanish", "stall", "resume", "close"); raises for another
- * name, or where it cannot be done. */
-void lscope_act(lua_State *L, int index, struct chain *chain);
+ * name, or where it cannot be done. It goes on the timeline as done to `who`. */
+void lscope_act(lua_State *L, int index, uint32_t who, struct chain *chain);
 
 struct scope *lscope_engine(const struct lscope *s);
 

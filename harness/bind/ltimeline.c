@@ -2,14 +2,16 @@
 
 #include "bind/lpacket.h"
 #include "bind/lworld.h"
+#include "host/story.h"
 #include "mqtt/decode.h"
 
-#define LTIMELINE          "mqrig.core.timeline"
-#define LTIMELINE_LINE_MAX 320
+#define LTIMELINE            "mqrig.core.timeline"
+#define LTIMELINE_LINE_MAX   320
+#define LTIMELINE_FAULTS_MAX 1024
 
 static const char *const ltimeline_kinds[] = {
-  [TIMELINE_UP] = "up",   [TIMELINE_DOWN] = "down",   [TIMELINE_OPEN] = "open",
-  [TIMELINE_END] = "end", [TIMELINE_FAULT] = "fault", [TIMELINE_NOTE] = "note",
+  [TIMELINE_UP] = "up",       [TIMELINE_DOWN] = "down", [TIMELINE_OPEN] = "open", [TIMELINE_END] = "end",
+  [TIMELINE_FAULT] = "fault", [TIMELINE_NOTE] = "note", [TIMELINE_HIT] = "fault",
 };
 
 static struct timeline *ltimeline_check(lua_State *L) {
@@ -100,6 +102,36 @@ static int ltimeline_lines(lua_State *L) {
   return 1;
 }
 
+static void ltimeline_push_told(lua_State *L, const struct story *s, const struct story_line *line) {
+  char text[LTIMELINE_LINE_MAX], faults[LTIMELINE_FAULTS_MAX];
+  story_format(s, line, text, sizeof text);
+  story_format_faults(s, line, faults, sizeof faults);
+  lua_createtable(L, 2, 0);
+  lua_pushstring(L, text);
+  lua_rawseti(L, -2, 1);
+  lua_pushstring(L, faults);
+  lua_rawseti(L, -2, 2);
+}
+
+/* (most, whole) -> { { line, faults }, ... } */
+static int ltimeline_story(lua_State *L) {
+  struct timeline *t = ltimeline_check(L);
+  lua_Integer most = luaL_checkinteger(L, 2), shown = 0;
+  bool whole = lua_toboolean(L, 3);
+  lua_newtable(L);
+  struct story *s = story_new(t, !whole);
+  size_t first = story_count(s);
+  while (first > 0 && shown < most) shown += !story_line(s, --first)->hidden;
+  lua_Integer n = 0;
+  for (; first < story_count(s); first++) {
+    if (story_line(s, first)->hidden) continue;
+    ltimeline_push_told(L, s, story_line(s, first));
+    lua_rawseti(L, -2, ++n);
+  }
+  story_free(s);
+  return 1;
+}
+
 static int ltimeline_entry(lua_State *L) {
   struct timeline *t = ltimeline_check(L);
   struct timeline_entry e;
@@ -116,15 +148,19 @@ static int ltimeline_entry(lua_State *L) {
   lua_setfield(L, -2, "kind");
   lua_pushlstring(L, e.bytes.size ? (const char *)e.bytes.data : "", e.bytes.size);
   lua_setfield(L, -2, packet ? "bytes" : "text");
+  if (e.kind != TIMELINE_HIT) return 1;
+  lua_pushstring(L, ltimeline_kinds[e.hit.up ? TIMELINE_UP : TIMELINE_DOWN]);
+  lua_setfield(L, -2, "direction");
+  lua_pushlstring(L, (const char *)e.hit.packet.data, e.hit.packet.size);
+  lua_setfield(L, -2, "bytes");
   return 1;
 }
 
 void ltimeline_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    { "note", ltimeline_note },       { "who", ltimeline_who },
-    { "last", ltimeline_last },       { "find", ltimeline_find },
-    { "lines", ltimeline_lines },     { "entry", ltimeline_entry },
-    { "dropped", ltimeline_dropped }, { NULL, NULL },
+    { "note", ltimeline_note },   { "who", ltimeline_who },         { "last", ltimeline_last },
+    { "find", ltimeline_find },   { "lines", ltimeline_lines },     { "entry", ltimeline_entry },
+    { "story", ltimeline_story }, { "dropped", ltimeline_dropped }, { NULL, NULL },
   };
   static const luaL_Reg functions[] = { { "timeline", ltimeline_new },
                                         { "use_timeline", ltimeline_use },

@@ -22,6 +22,19 @@ struct timeline_slot {
   uint32_t who : 28, kind : 4;
 };
 
+struct timeline_name {
+  char *text;
+  uint64_t passed[2]; /* packets on its connection, by TIMELINE_UP and TIMELINE_DOWN */
+  uint64_t joined[2]; /* those before faults began to look */
+};
+
+/* What a hit's bytes begin with; then its text, then the packet. */
+struct timeline_mark {
+  uint64_t index;
+  uint32_t at, text_size;
+  uint8_t up, fate;
+};
+
 /* Bytes of entries in order. Lives until the last entry that lies in it goes. */
 struct timeline_block {
   struct timeline_block *next;
@@ -39,7 +52,7 @@ struct timeline {
   size_t head, tail, pages_capacity;
   uint64_t base; /* the number of the first slot of pages[head] */
   struct timeline_block *oldest, *newest;
-  char **names;
+  struct timeline_name *names;
   uint32_t names_count, names_capacity;
 };
 
@@ -57,7 +70,7 @@ void timeline_free(struct timeline *t) {
     next = b->next;
     free(b);
   }
-  for (uint32_t i = 0; i < t->names_count; i++) free(t->names[i]);
+  for (uint32_t i = 0; i < t->names_count; i++) free(t->names[i].text);
   free(t->names);
   free(t->pages);
   free(t);
@@ -75,18 +88,31 @@ uint32_t timeline_who(struct timeline *t, const char *name) {
     t->names_capacity = t->names_capacity ? 2 * t->names_capacity : 8;
     t->names = mem_resize(t->names, t->names_capacity * sizeof *t->names);
   }
-  t->names[t->names_count++] = timeline_name_copy(name);
+  t->names[t->names_count++] = (struct timeline_name){ .text = timeline_name_copy(name) };
   return t->names_count;
 }
 
 void timeline_rename(struct timeline *t, uint32_t who, const char *name) {
   assert(who >= 1 && who <= t->names_count);
-  free(t->names[who - 1]);
-  t->names[who - 1] = timeline_name_copy(name);
+  free(t->names[who - 1].text);
+  t->names[who - 1].text = timeline_name_copy(name);
 }
 
 const char *timeline_name(const struct timeline *t, uint32_t who) {
-  return who >= 1 && who <= t->names_count ? t->names[who - 1] : "";
+  return who >= 1 && who <= t->names_count ? t->names[who - 1].text : "";
+}
+
+void timeline_join(struct timeline *t, uint32_t who) {
+  if (who < 1 || who > t->names_count) return;
+  struct timeline_name *n = &t->names[who - 1];
+  memcpy(n->joined, n->passed, sizeof n->joined);
+}
+
+static void timeline_count(struct timeline *t, uint32_t who, enum timeline_kind kind) {
+  if (who < 1 || who > t->names_count) return;
+  struct timeline_name *n = &t->names[who - 1];
+  if (kind <= TIMELINE_DOWN) n->passed[kind]++;
+  else if (kind == TIMELINE_END) *n = (struct timeline_name){ .text = n->text };
 }
 
 static struct timeline_slot *timeline_slot(const struct timeline *t, uint64_t number) {
@@ -118,13 +144,13 @@ static void timeline_add_block(struct timeline *t, size_t size) {
   t->newest = b;
 }
 
-static const uint8_t *timeline_keep(struct timeline *t, struct slice bytes) {
+/* Room for that many bytes of the newest entry. */
+static uint8_t *timeline_room(struct timeline *t, size_t size) {
   struct timeline_block *b = t->newest;
-  if (!b || b->capacity - b->used < bytes.size) timeline_add_block(t, bytes.size);
+  if (!b || b->capacity - b->used < size) timeline_add_block(t, size);
   b = t->newest;
   uint8_t *to = b->bytes + b->used;
-  if (bytes.size) memcpy(to, bytes.data, bytes.size);
-  b->used += bytes.size;
+  b->used += size;
   b->last = t->last;
   return to;
 }
@@ -147,19 +173,43 @@ static void timeline_evict(struct timeline *t) {
   }
 }
 
-void timeline_add(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, struct slice bytes) {
-  bytes = slice_first(bytes, TIMELINE_ENTRY_MAX);
+/* A new entry, its bytes to be filled in. */
+static uint8_t *timeline_push(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, size_t size) {
   t->last++;
   if ((t->last - t->base) / TIMELINE_PAGE == t->tail - t->head) timeline_add_page(t);
+  uint8_t *to = timeline_room(t, size);
   *timeline_slot(t, t->last) = (struct timeline_slot){
     .at_ns = now_ns - t->begin_ns,
-    .bytes = timeline_keep(t, bytes),
-    .size = (uint32_t)bytes.size,
+    .bytes = to,
+    .size = (uint32_t)size,
     .who = who,
     .kind = kind,
   };
-  t->held += timeline_cost(bytes.size);
+  t->held += timeline_cost(size);
   while (t->held > TIMELINE_BYTES_MAX) timeline_evict(t);
+  timeline_count(t, who, kind);
+  return to;
+}
+
+void timeline_add(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, struct slice bytes) {
+  assert(kind != TIMELINE_HIT);
+  bytes = slice_first(bytes, TIMELINE_ENTRY_MAX);
+  uint8_t *to = timeline_push(t, now_ns, who, kind, bytes.size);
+  if (bytes.size) memcpy(to, bytes.data, bytes.size);
+}
+
+void timeline_add_hit(struct timeline *t, int64_t now_ns, uint32_t who, const char *text,
+                      const struct timeline_hit *hit) {
+  struct slice packet = slice_first(hit->packet, TIMELINE_ENTRY_MAX);
+  struct timeline_mark mark = {
+    .index = hit->index, .at = hit->at, .text_size = (uint32_t)strlen(text), .up = hit->up, .fate = (uint8_t)hit->fate
+  };
+  bool known = hit->index && who >= 1 && who <= t->names_count;
+  if (known) mark.index += t->names[who - 1].joined[hit->up ? TIMELINE_UP : TIMELINE_DOWN];
+  uint8_t *to = timeline_push(t, now_ns, who, TIMELINE_HIT, sizeof mark + mark.text_size + packet.size);
+  memcpy(to, &mark, sizeof mark);
+  memcpy(to + sizeof mark, text, mark.text_size);
+  if (packet.size) memcpy(to + sizeof mark + mark.text_size, packet.data, packet.size);
 }
 
 void timeline_note(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, const char *format, ...) {
@@ -179,6 +229,20 @@ uint64_t timeline_last(const struct timeline *t) {
   return t->last;
 }
 
+static void timeline_read_hit(struct timeline_entry *e) {
+  struct timeline_mark mark;
+  struct slice all = e->bytes;
+  memcpy(&mark, all.data, sizeof mark);
+  e->bytes = slice_of(all.data + sizeof mark, mark.text_size);
+  e->hit = (struct timeline_hit){
+    .up = mark.up,
+    .fate = (enum timeline_fate)mark.fate,
+    .at = mark.at,
+    .index = mark.index,
+    .packet = slice_from(all, sizeof mark + mark.text_size),
+  };
+}
+
 bool timeline_get(const struct timeline *t, uint64_t number, struct timeline_entry *out) {
   if (number < t->first || number > t->last) return false;
   const struct timeline_slot *s = timeline_slot(t, number);
@@ -189,6 +253,7 @@ bool timeline_get(const struct timeline *t, uint64_t number, struct timeline_ent
     .kind = (enum timeline_kind)s->kind,
     .bytes = slice_of(s->bytes, s->size),
   };
+  if (out->kind == TIMELINE_HIT) timeline_read_hit(out);
   return true;
 }
 
@@ -261,10 +326,13 @@ int timeline_format(const struct timeline *t, const struct timeline_entry *e, ch
   };
   size_t used = 0;
   long long us = (long long)(e->at_ns / 1000);
+  bool hit = e->kind == TIMELINE_HIT;
   timeline_put(to, size, &used, "%4lld.%03lld ms  ", us / 1000, us % 1000);
   if (e->who) timeline_put(to, size, &used, "%s ", timeline_name(t, e->who));
-  timeline_put(to, size, &used, "%s ", marks[e->kind]);
-  if (e->kind == TIMELINE_UP || e->kind == TIMELINE_DOWN) timeline_put_packet(to, size, &used, e->bytes);
-  else timeline_put_text(to, size, &used, e->bytes);
+  timeline_put(to, size, &used, "%s ", marks[!hit ? e->kind : e->hit.up ? TIMELINE_UP : TIMELINE_DOWN]);
+  if (hit) timeline_put_packet(to, size, &used, e->hit.packet);
+  else if (e->kind <= TIMELINE_DOWN) timeline_put_packet(to, size, &used, e->bytes);
+  if (hit) timeline_put(to, size, &used, "   !! ");
+  if (e->kind > TIMELINE_DOWN) timeline_put_text(to, size, &used, e->bytes);
   return (int)used;
 }

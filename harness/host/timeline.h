@@ -17,8 +17,24 @@ enum timeline_kind {
   TIMELINE_DOWN,  /* a packet from broker to client */
   TIMELINE_OPEN,  /* text: addresses */
   TIMELINE_END,   /* text: how it ended */
-  TIMELINE_FAULT, /* text: the rule's; stands before the packet that it hit is passed on */
+  TIMELINE_FAULT, /* text: what was done, to no packet */
   TIMELINE_NOTE,  /* text */
+  TIMELINE_HIT,   /* a fault at a packet: text, and `hit`; stands before the packet passes, if it does */
+};
+
+/* What becomes of a packet that was hit. */
+enum timeline_fate {
+  TIMELINE_PASSES, /* now or later */
+  TIMELINE_TAKEN,
+  TIMELINE_CUT, /* only what stands before `at` passes */
+};
+
+struct timeline_hit {
+  bool up;
+  enum timeline_fate fate;
+  uint32_t at;    /* where in the packet the fault acts */
+  uint64_t index; /* of the packet, from 1, among those of that direction that came to the fault; see timeline_join */
+  struct slice packet; /* the raw packet */
 };
 
 struct timeline_entry {
@@ -27,6 +43,7 @@ struct timeline_entry {
   uint32_t who;  /* timeline_who; 0: the scenario itself */
   enum timeline_kind kind;
   struct slice bytes; /* the raw packet, or the text; borrowed until the next call that adds */
+  struct timeline_hit hit;
 };
 
 struct timeline;
@@ -43,6 +60,12 @@ const char *timeline_name(const struct timeline *t, uint32_t who); /* "" for 0 *
 void timeline_add(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, struct slice bytes);
 void timeline_note(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+
+/* Faults begin to look at the packets of a participant's connection: `index` of a hit counts from here, that of the
+ * entry from the beginning of the connection. */
+void timeline_join(struct timeline *t, uint32_t who);
+void timeline_add_hit(struct timeline *t, int64_t now_ns, uint32_t who, const char *text,
+                      const struct timeline_hit *hit);
 
 uint64_t timeline_first(const struct timeline *t); /* number of the oldest entry kept; 0: none */
 uint64_t timeline_last(const struct timeline *t);

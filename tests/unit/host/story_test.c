@@ -1,0 +1,281 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "host/story.h"
+
+#define MS 1000000
+
+#define ACK(n)  slice_of("\x40\x02\x00" n, 4)
+#define PING    slice_of("\xc0\x00", 2)
+#define NOTHING slice_of("\x30\x03\x00\x01\x61", 5) /* PUBLISH q0 "a" */
+#define PUB(n)  slice_of("\x32\x05\x00\x01\x61\x00" n, 7)
+
+struct rig {
+  struct timeline *t;
+  uint32_t client, broker;
+};
+
+static void add(const struct rig *r, int64_t ms, uint32_t who, enum timeline_kind kind, struct slice bytes) {
+  timeline_add(r->t, ms * MS, who, kind, bytes);
+}
+
+static void hit(const struct rig *r, int64_t ms, uint32_t who, const char *text, enum timeline_fate fate,
+                uint64_t index, struct slice packet) {
+  bool up = text[0] == 'u';
+  timeline_add_hit(r->t, ms * MS, who, text,
+                   &(struct timeline_hit){ .up = up, .fate = fate, .index = index, .packet = packet });
+}
+
+/* A client, connected to a broker that is ours. */
+static void rig_init(struct rig *r) {
+  r->t = timeline_new(0);
+  r->client = timeline_who(r->t, "c1");
+  r->broker = timeline_who(r->t, "b#1");
+  add(r, 0, r->client, TIMELINE_OPEN, slice_text("127.0.0.1:5 to 127.0.0.1:9"));
+  add(r, 0, r->broker, TIMELINE_OPEN, slice_text("from 127.0.0.1:5"));
+}
+
+/* A client, connected to somebody else's. */
+static void rig_init_alone(struct rig *r) {
+  r->t = timeline_new(0);
+  r->client = timeline_who(r->t, "c1");
+  add(r, 0, r->client, TIMELINE_OPEN, slice_text("127.0.0.1:5 to 127.0.0.1:9"));
+}
+
+/* The lines shown, without the first, which is the opening. */
+static void rig_expect(struct rig *r, bool fold, const char *want) {
+  char got[4096] = "", line[256];
+  struct story *s = story_new(r->t, fold);
+  size_t skip = fold || !r->broker ? 1 : 2;
+  for (size_t i = skip; i < story_count(s); i++) {
+    const struct story_line *l = story_line(s, i);
+    if (l->hidden) continue;
+    story_format(s, l, line, sizeof line);
+    strcat(strcat(got, strstr(line, "ms  ") + 4), "");
+    story_format_faults(s, l, line, sizeof line);
+    strcat(strcat(got, line), "\n");
+  }
+  assert_string_equal(got, want);
+  story_free(s);
+  timeline_free(r->t);
+}
+
+static void test_dropped_inbound_stands_in_its_place(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  rig_init_alone(&r);
+  hit(&r, 1, r.client, "down PUBACK nth 2 drop", TIMELINE_TAKEN, 2, ACK("\2"));
+  add(&r, 1, r.client, TIMELINE_DOWN, ACK("\1"));
+  add(&r, 1, r.client, TIMELINE_DOWN, ACK("\3"));
+  rig_expect(&r, true,
+             "c1 <- PUBACK id 1\n"
+             "c1 <- PUBACK id 2   !! down PUBACK nth 2 drop\n"
+             "c1 <- PUBACK id 3\n");
+}
+
+static void test_last_of_all_is_shown(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  rig_init_alone(&r);
+  hit(&r, 1, r.client, "down PUBACK drop", TIMELINE_TAKEN, 1, ACK("\1"));
+  rig_expect(&r, true, "c1 <- PUBACK id 1   !! down PUBACK drop\n");
+}
+
+/* The second of three packets that are the same byte for byte. */
+static void test_identical_packets_are_told_apart(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  rig_init_alone(&r);
+  hit(&r, 1, r.client, "up PUBLISH nth 2 drop", TIMELINE_TAKEN, 2, NOTHING);
+  for (int i = 0; i < 3; i++) add(&r, 1, r.client, TIMELINE_UP, NOTHING);
+  rig_expect(&r, true,
+             "c1 -> PUBLISH q0 \"a\" 0 B\n"
+             "c1 -> PUBLISH q0 \"a\" 0 B   !! up PUBLISH nth 2 drop\n"
+             "c1 -> PUBLISH q0 \"a\" 0 B\n");
+}
+
+/* Faults that begin to look at a connection later count from there. */
+static void test_index_of_a_rule_put_in_later(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  rig_init_alone(&r);
+  add(&r, 1, r.client, TIMELINE_UP, NOTHING);
+  timeline_join(r.t, r.client);
+  hit(&r, 1, r.client, "up PUBLISH nth 2 drop", TIMELINE_TAKEN, 2, NOTHING);
+  add(&r, 1, r.client, TIMELINE_UP, NOTHING);
+  add(&r, 1, r.client, TIMELINE_UP, NOTHING);
+  rig_expect(&r, true,
+             "c1 -> PUBLISH q0 \"a\" 0 B\n"
+             "c1 -> PUBLISH q0 \"a\" 0 B\n"
+             "c1 -> PUBLISH q0 \"a\" 0 B   !! up PUBLISH nth 2 drop\n");
+}
+
+static void test_delayed(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  rig_init_alone(&r);
+  hit(&r, 1, r.client, "down PUBACK delay 20ms", TIMELINE_PASSES, 1, ACK("\1"));
+  add(&r, 9, r.client, TIMELINE_UP, PING);
+  add(&r, 21, r.client, TIMELINE_DOWN, ACK("\1"));
+  hit(&r, 30, r.client, "down PUBACK split 1", TIMELINE_PASSES, 2, ACK("\2"));
+  add(&r, 30, r.client, TIMELINE_DOWN, ACK("\2"));
+  rig_expect(&r, true,
+             "c1 <- PUBACK id 1   !! down PUBACK delay 20ms\n"
+             "c1 -> PINGREQ\n"
+             "c1 <- PUBACK id 1   (hit at 1.000 ms)\n"
+             "c1 <- PUBACK id 2   !! down PUBACK split 1\n");
+}
+
+static void test_two_rules_at_one_packet(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  rig_init_alone(&r);
+  hit(&r, 1, r.client, "up PUBLISH delay 1ms", TIMELINE_PASSES, 1, NOTHING);
+  hit(&r, 1, r.client, "up PUBLISH drop", TIMELINE_TAKEN, 1, NOTHING);
+  add(&r, 1, r.client, TIMELINE_UP, NOTHING);
+  hit(&r, 2, r.client, "up PUBLISH rst", TIMELINE_CUT, 2, NOTHING);
+  hit(&r, 2, r.client, "up any rst", TIMELINE_CUT, 2, NOTHING);
+  add(&r, 2, r.client, TIMELINE_END, slice_text("reset"));
+  rig_expect(&r, true,
+             "c1 -> PUBLISH q0 \"a\" 0 B   !! up PUBLISH delay 1ms   !! up PUBLISH drop\n"
+             "c1 -> PUBLISH q0 \"a\" 0 B   !! up PUBLISH rst   !! up any rst\n"
+             "c1 ended reset\n");
+}
+
+/* What both ends saw stands there once; what only one has seen says so. */
+static void conversation(struct rig *r) {
+  rig_init(r);
+  add(r, 1, r->client, TIMELINE_UP, PUB("\1"));
+  add(r, 1, r->client, TIMELINE_UP, PUB("\2"));
+  add(r, 2, r->broker, TIMELINE_UP, PUB("\1"));
+  add(r, 2, r->broker, TIMELINE_DOWN, ACK("\1"));
+  hit(r, 3, r->client, "down PUBACK drop", TIMELINE_TAKEN, 1, ACK("\1"));
+  hit(r, 3, r->broker, "up PUBLISH drop", TIMELINE_TAKEN, 2, PUB("\2"));
+  hit(r, 4, r->broker, "down PINGREQ drop", TIMELINE_TAKEN, 2, PING);
+  add(r, 4, r->broker, TIMELINE_DOWN, PING);
+  add(r, 5, r->client, TIMELINE_UP, PUB("\3"));
+}
+
+static void test_both_ends_once(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  conversation(&r);
+  rig_expect(&r, true,
+             "c1 -> PUBLISH q1 id 1 \"a\" 0 B\n"
+             "c1 -> PUBLISH q1 id 2 \"a\" 0 B   !! b#1: up PUBLISH drop\n"
+             "c1 <- PUBACK id 1   !! down PUBACK drop\n"
+             "b#1 <- PINGREQ   !! down PINGREQ drop\n"
+             "c1 -> PUBLISH q1 id 3 \"a\" 0 B   (not seen by b#1)\n");
+}
+
+static void test_both_ends_each(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  conversation(&r);
+  rig_expect(&r, false,
+             "c1 -> PUBLISH q1 id 1 \"a\" 0 B\n"
+             "c1 -> PUBLISH q1 id 2 \"a\" 0 B\n"
+             "b#1 -> PUBLISH q1 id 1 \"a\" 0 B\n"
+             "b#1 <- PUBACK id 1\n"
+             "c1 <- PUBACK id 1   !! down PUBACK drop\n"
+             "b#1 -> PUBLISH q1 id 2 \"a\" 0 B   !! up PUBLISH drop\n"
+             "b#1 <- PINGREQ   !! down PINGREQ drop\n"
+             "c1 -> PUBLISH q1 id 3 \"a\" 0 B   (not seen by b#1)\n");
+}
+
+/* Ends that cannot be the two of one connection are not taken for that. */
+static void test_strangers(void **state) {
+  static const char *const openings[] = { "from 127.0.0.1:6", "from unix", "127.0.0.1:5 to 127.0.0.1:9" };
+  (void)state;
+  for (size_t i = 0; i < sizeof openings / sizeof *openings; i++) {
+    struct rig r = { 0 };
+    rig_init_alone(&r);
+    r.broker = timeline_who(r.t, "b#1");
+    add(&r, 0, r.broker, TIMELINE_OPEN, slice_text(openings[i]));
+    add(&r, 1, r.client, TIMELINE_UP, PING);
+    add(&r, 2, r.broker, TIMELINE_UP, PING);
+    rig_expect(&r, false, "c1 -> PINGREQ\nb#1 -> PINGREQ\n");
+  }
+}
+
+/* Whatever happens, in whatever order, also where the beginning was dropped for space: each packet has one line, each
+ * hit stands on one line, and time does not go back. */
+static void random_entry(struct rig *r, struct rng *rng, int64_t at_ns) {
+  static const char *const openings[] = { "127.0.0.1:5 to 127.0.0.1:9", "from 127.0.0.1:5", "unix to unix",
+                                          "from unix" };
+  static const char *const texts[] = { "up rule", "down rule" };
+  uint8_t large[3000] = { 0x30, 0xb5, 0x17 };
+  uint32_t who = (uint32_t)rng_below(rng, 4);
+  struct slice packets[] = { ACK("\1"), ACK("\2"), PING, NOTHING, slice_of("", 0), slice_of(large, sizeof large) };
+  struct slice packet = packets[rng_below(rng, 6)];
+  uint64_t what = rng_below(rng, 100);
+  enum timeline_kind kind = rng_below(rng, 2) ? TIMELINE_UP : TIMELINE_DOWN;
+  if (what < 45) timeline_add(r->t, at_ns, who, kind, packet);
+  else if (what < 90)
+    timeline_add_hit(r->t, at_ns, who, texts[kind],
+                     &(struct timeline_hit){ .up = kind == TIMELINE_UP,
+                                             .fate = (enum timeline_fate)rng_below(rng, 3),
+                                             .index = rng_below(rng, 8),
+                                             .packet = packet });
+  else if (what < 95) timeline_add(r->t, at_ns, who, TIMELINE_OPEN, slice_text(openings[rng_below(rng, 4)]));
+  else timeline_add(r->t, at_ns, who, TIMELINE_END, slice_text("end"));
+}
+
+static void check_story(const struct timeline *t, bool fold) {
+  struct story *s = story_new(t, fold);
+  uint8_t *told = mem_zero(timeline_last(t) + 1);
+  char text[400];
+  int64_t before_ns = INT64_MIN;
+  for (size_t i = 0; i < story_count(s); i++) {
+    const struct story_line *l = story_line(s, i);
+    assert_true(l->at_ns >= before_ns);
+    before_ns = l->at_ns;
+    if (l->passed || l->kind > TIMELINE_DOWN) told[l->number]++;
+    for (size_t f = l->fault; f != STORY_NONE; f = story_fault(s, f)->next) told[story_fault(s, f)->entry.number]++;
+    assert_true(fold || !l->hidden);
+    story_format(s, l, text, sizeof text);
+    story_format_faults(s, l, text, i % sizeof text);
+  }
+  for (uint64_t n = timeline_first(t); n <= timeline_last(t); n++) assert_int_equal(told[n], 1);
+  free(told);
+  story_free(s);
+}
+
+static void test_random(void **state) {
+  (void)state;
+  for (uint64_t seed = 0; seed < 300; seed++) {
+    struct rng rng = { seed };
+    struct rig r = { .t = timeline_new(0) };
+    int64_t at_ns = 0;
+    for (int i = 0; i < 3; i++) timeline_who(r.t, "x");
+    for (uint64_t i = rng_below(&rng, seed == 7 ? 60000 : 300); i > 0; i--) {
+      at_ns += (int64_t)rng_below(&rng, 4) * (MS / 3);
+      random_entry(&r, &rng, at_ns);
+    }
+    check_story(r.t, false);
+    check_story(r.t, true);
+    timeline_free(r.t);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_dropped_inbound_stands_in_its_place),
+    cmocka_unit_test(test_last_of_all_is_shown),
+    cmocka_unit_test(test_identical_packets_are_told_apart),
+    cmocka_unit_test(test_index_of_a_rule_put_in_later),
+    cmocka_unit_test(test_delayed),
+    cmocka_unit_test(test_two_rules_at_one_packet),
+    cmocka_unit_test(test_both_ends_once),
+    cmocka_unit_test(test_both_ends_each),
+    cmocka_unit_test(test_strangers),
+    cmocka_unit_test(test_random),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
