@@ -165,6 +165,14 @@ static void client_opened(void *arg) {
   client_leave(c);
 }
 
+/* `before`: how many there were before the packet that the session has got now. */
+static void client_note_unknown(struct client *c, uint64_t before) {
+  struct session_stats now = session_stats(c->session);
+  if (now.unknown_acks == before || !c->timeline) return;
+  timeline_note(c->timeline, client_now(c), c->who, TIMELINE_NOTE, "%s id %u fits nothing that is in flight",
+                spec_packet(now.unknown_type)->name, now.unknown_id);
+}
+
 static void client_input(void *arg, struct slice bytes) {
   struct client *c = arg;
   uint64_t connection = c->connection;
@@ -172,8 +180,10 @@ static void client_input(void *arg, struct slice bytes) {
   tap_pass(c->tap, TIMELINE_DOWN, bytes, client_now(c));
   c->feeding = bytes;
   while (c->connection == connection && c->feeding.size && !session_wants_close(c->session)) {
+    uint64_t unknown = session_stats(c->session).unknown_acks;
     size_t n = session_feed(c->session, c->feeding, client_now(c));
     c->feeding = slice_from(c->feeding, n);
+    client_note_unknown(c, unknown);
     if (!session_wants_close(c->session)) client_drain(c);
   }
   if (c->connection == connection) c->feeding = slice_of(NULL, 0);

@@ -24,6 +24,8 @@ struct session {
   int64_t moved_ns; /* when the transport last took a byte */
   int64_t due_ns;   /* CONNACK while connecting, PINGRESP if pinged; else not used */
   uint64_t unknown_acks;
+  uint8_t unknown_type; /* of the last of them */
+  uint16_t unknown_id;
   struct outflow flow;
   struct packetid ids;
   struct eventq events;
@@ -74,7 +76,12 @@ enum session_state session_state(const struct session *s) {
 }
 
 struct session_stats session_stats(const struct session *s) {
-  return (struct session_stats){ s->box.inflight, s->box.buffered, s->ids.count, s->unknown_acks };
+  return (struct session_stats){ .inflight = s->box.inflight,
+                                 .buffered = s->box.buffered,
+                                 .ids_used = s->ids.count,
+                                 .unknown_acks = s->unknown_acks,
+                                 .unknown_type = s->unknown_type,
+                                 .unknown_id = s->unknown_id };
 }
 
 /* The life of a connection. */
@@ -259,11 +266,18 @@ static bool session_publish_in(struct session *s, struct slice bytes, int64_t no
   return !answer || session_reply(s, answer, p->packet_id);
 }
 
-/* PUBACK, PUBREC, PUBCOMP. What fits nothing completes nothing; it is counted. */
+/* What fits nothing completes nothing. */
+static void session_count_unknown(struct session *s, uint8_t type, uint16_t packet_id) {
+  s->unknown_acks++;
+  s->unknown_type = type;
+  s->unknown_id = packet_id;
+}
+
+/* PUBACK, PUBREC, PUBCOMP. */
 static bool session_acknowledgement(struct session *s, uint8_t type, uint16_t packet_id) {
   uint8_t *owner = packetid_find(&s->ids, packet_id), reply;
   if (!owner || *owner != SPEC_PUBLISH || !outbox_acknowledged(&s->box, (struct outbox_message *)owner, type, &reply)) {
-    s->unknown_acks++;
+    session_count_unknown(s, type, packet_id);
     return true;
   }
   return !reply || session_reply(s, reply, packet_id);
@@ -282,7 +296,7 @@ static bool session_answer(struct session *s, uint8_t type, uint16_t packet_id, 
   if (suback && !session_codes_fit(codes)) return false;
   if (!owner || *owner != (suback ? SPEC_SUBSCRIBE : SPEC_UNSUBSCRIBE) ||
       !request_is_written(&s->requests, (struct request *)owner)) {
-    s->unknown_acks++;
+    session_count_unknown(s, type, packet_id);
     return true;
   }
   struct request *q = (struct request *)owner;

@@ -29,7 +29,9 @@ struct session_stats {
   uint32_t inflight; /* first byte handed over, handshake not complete */
   uint32_t buffered; /* accepted, first byte not handed over */
   uint32_t ids_used;
-  uint64_t unknown_acks; /* acknowledgements that fit nothing */
+  uint64_t unknown_acks; /* acknowledgements that fit nothing; the last of them: */
+  uint8_t unknown_type;
+  uint16_t unknown_id;
 };
 
 struct session;

@@ -236,6 +236,7 @@ function task:cancel() end
 ---@field state "disconnected"|"connecting"|"connected"|"disconnecting"
 ---@field inflight integer Messages whose first byte was handed over and whose handshake is not complete.
 ---@field buffered integer Messages accepted whose first byte was not handed over yet.
+---@field unknown_acks integer Acknowledgements that came and fitted nothing in flight; they complete nothing.
 ---@field mqtt mqtt_client The client of the mission underneath; handlers set there are called besides the verbs' own.
 ---@field link link Where faults happen to its connection.
 local client = {}

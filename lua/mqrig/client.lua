@@ -44,6 +44,10 @@ function computed:buffered()
   return stats(self).buffered
 end
 
+function computed:unknown_acks()
+  return stats(self).unknown_acks
+end
+
 function computed:link()
   local l = link.new(self.scenario, core.client_scope(self.real), self.name)
   rawset(self, "link", l)

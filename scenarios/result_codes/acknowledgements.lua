@@ -59,7 +59,7 @@ scenario("QoS 2: after PUBREC a PUBACK does not complete it, and a second PUBREC
   end)
 
 for _, answer in ipairs { "PUBACK", "PUBREC", "PUBCOMP", "UNSUBACK" } do
-  scenario(("a %s for an identifier that nothing has is harmless"):format(answer), { tags = "result-codes" },
+  scenario(("a %s for an unknown identifier is counted, and harmless"):format(answer), { tags = "result-codes" },
     function(t)
       local peer, c = silent_peer(t)
       local token = c:send("codes/acks", "x", { qos = 1 })
@@ -68,6 +68,7 @@ for _, answer in ipairs { "PUBACK", "PUBREC", "PUBCOMP", "UNSUBACK" } do
         peer:send(answer, { packet_id = id })
       end
       settle(peer, c)
+      expect(c.unknown_acks):equals(3)
       expect(token.code):is_nil()
       peer:send("PUBACK", { packet_id = 1 })
       expect(token:wait()):equals(mqtt.SUCCESS)

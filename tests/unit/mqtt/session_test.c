@@ -261,6 +261,8 @@ static void test_acknowledgements_that_do_not_fit(void **state) {
   session_rig_feed_bytes(&r, 0x90, 3, 0, 1, 0);
   session_rig_quiet(&r);
   assert_int_equal(session_stats(r.s).unknown_acks, 11);
+  assert_int_equal(session_stats(r.s).unknown_type, SPEC_SUBACK);
+  assert_int_equal(session_stats(r.s).unknown_id, 1);
   session_rig_ack(&r, SPEC_PUBACK, 1);
   session_rig_result(&r, 1, 0);
   session_rig_ack(&r, SPEC_PUBREC, 2);
