@@ -60,3 +60,27 @@ bool framer_pending(struct framer *f, struct framer_piece *out) {
   framer_take_head(f, out);
   return true;
 }
+
+/* Packets that lie in the bytes as a whole; most have a length of one byte. */
+static size_t framer_skip_whole(struct framer *f, struct slice bytes) {
+  const uint8_t *at = bytes.data, *end = at + bytes.size;
+  struct frame frame;
+  for (;;) {
+    size_t left = (size_t)(end - at);
+    if (left >= 2 && at[1] < 0x80) frame.size = 2u + at[1];
+    else if (frame_read(slice_of(at, left), &frame) != FRAME_OK) break;
+    if (frame.size > left) break;
+    at += frame.size;
+    f->index++;
+  }
+  f->taken += (uint64_t)(at - bytes.data);
+  return (size_t)(at - bytes.data);
+}
+
+void framer_follow(struct framer *f, struct slice bytes) {
+  struct framer_piece p;
+  while (bytes.size) {
+    if (!f->have) bytes = slice_from(bytes, framer_skip_whole(f, bytes));
+    if (!framer_next(f, &bytes, &p)) framer_pending(f, &p);
+  }
+}

@@ -36,4 +36,13 @@ bool framer_next(struct framer *f, struct slice *rest, struct framer_piece *out)
 /* The bytes of an unfinished header that were in no piece, as one that is not last. False if there are none. */
 bool framer_pending(struct framer *f, struct framer_piece *out);
 
+/* Takes all of the bytes without cutting them: for whoever only needs to know where packets begin. A header in progress
+ * counts as gone by. */
+void framer_follow(struct framer *f, struct slice bytes);
+
+/* Bytes of the packet in progress that were taken; 0: between packets, or no longer framed. */
+static inline uint64_t framer_passed(const struct framer *f) {
+  return f->have && !f->lost ? f->taken - f->offset : 0;
+}
+
 #endif

@@ -169,8 +169,7 @@ static const struct filter_ops inject_ops = {
   .free = inject_free,
 };
 
-struct filter *inject_new(struct scope *s, void *conn, bool out_is_up, struct slice partial_out,
-                          struct slice partial_in) {
+static struct inject *inject_make(struct scope *s, void *conn, bool out_is_up) {
   struct inject *f = mem_zero(sizeof *f);
   f->filter.ops = &inject_ops;
   f->scope = s;
@@ -181,9 +180,28 @@ struct filter *inject_new(struct scope *s, void *conn, bool out_is_up, struct sl
   buffer_init(&f->client.id, SPEC_STRING_MAX);
   side_init(&f->sides[CHAIN_OUT], f, CHAIN_OUT, out_is_up);
   side_init(&f->sides[CHAIN_IN], f, CHAIN_IN, !out_is_up);
-  side_skip(&f->sides[CHAIN_OUT], partial_out);
-  side_skip(&f->sides[CHAIN_IN], partial_in);
-  scope_join(s, &f->of_scope);
+  return f;
+}
+
+static struct filter *inject_ready(struct inject *f) {
+  scope_join(f->scope, &f->of_scope);
   inject_sync(f);
   return &f->filter;
+}
+
+struct filter *inject_new(struct scope *s, void *conn, bool out_is_up, struct slice partial_out,
+                          struct slice partial_in) {
+  struct inject *f = inject_make(s, conn, out_is_up);
+  side_skip(&f->sides[CHAIN_OUT], partial_out);
+  side_skip(&f->sides[CHAIN_IN], partial_in);
+  return inject_ready(f);
+}
+
+struct filter *inject_join(struct scope *s, void *conn, bool out_is_up, const struct inject_past *out,
+                           const struct inject_past *in, struct slice connect) {
+  struct inject *f = inject_make(s, conn, out_is_up);
+  side_resume(&f->sides[CHAIN_OUT], out->framer, out->start);
+  side_resume(&f->sides[CHAIN_IN], in->framer, in->start);
+  side_meet_client(&f->sides[out_is_up ? CHAIN_OUT : CHAIN_IN], connect);
+  return inject_ready(f);
 }

@@ -11,6 +11,7 @@
 #ifndef MQRIG_INJECT_H
 #define MQRIG_INJECT_H
 
+#include "fault/framer.h"
 #include "fault/scope.h"
 #include "net/chain.h"
 
@@ -23,5 +24,16 @@
  * come match such a packet. Push it with chain_push_inner. */
 struct filter *inject_new(struct scope *s, void *conn, bool out_is_up, struct slice partial_out,
                           struct slice partial_in);
+
+/* One direction of a connection that has been going on without the filter. */
+struct inject_past {
+  const struct framer *framer; /* has followed all that went by */
+  struct slice start;          /* of the packet in progress: all that went by of it, or nothing if that was not kept */
+};
+
+/* The same for such a connection: packets and bytes are counted from its beginning, and the client is known from its
+ * CONNECT packet (empty: not kept). All is copied. */
+struct filter *inject_join(struct scope *s, void *conn, bool out_is_up, const struct inject_past *out,
+                           const struct inject_past *in, struct slice connect);
 
 #endif

@@ -246,6 +246,26 @@ void side_skip(struct side *s, struct slice partial) {
   s->emitted += partial.size;
 }
 
+void side_resume(struct side *s, const struct framer *f, struct slice start) {
+  uint64_t passed = framer_passed(f);
+  s->framer = *f;
+  s->framer.sent = f->have;
+  s->emitted = f->taken;
+  s->track_mid = passed > 0;
+  if (passed && start.size == passed && (!f->known || f->frame.size <= INJECT_PACKET_MAX)) {
+    buffer_append(&s->track, start);
+  }
+}
+
+/* A CONNECT in progress is completed by what comes. */
+void side_meet_client(struct side *s, struct slice connect) {
+  struct frame frame;
+  if (!connect.size || connect.data[0] >> 4 != SPEC_CONNECT || !buffer_append(&s->connect, connect)) return;
+  if (frame_read(connect, &frame) != FRAME_OK || frame.size > connect.size) return;
+  side_learn(s);
+  buffer_fini(&s->connect);
+}
+
 /* Behind an end that a rule has made nothing goes out any more, and what comes in is let go. */
 static size_t side_take_shut(const struct side *s, struct slice bytes, size_t taken) {
   return s->direction == CHAIN_OUT ? taken : bytes.size;

@@ -45,6 +45,11 @@ void side_fini(struct side *s);
 /* What of a packet in progress has gone by before. */
 void side_skip(struct side *s, struct slice partial);
 
+/* Goes on where a framer stands that has followed all that went by; `start`: the bytes of the packet in progress, or
+ * nothing. `connect`: the client's CONNECT packet, as far as it came. */
+void side_resume(struct side *s, const struct framer *f, struct slice start);
+void side_meet_client(struct side *s, struct slice connect);
+
 /* Puts a stage in for the rule; takes out those that were retired and are idle. */
 struct stage *side_add(struct side *s, struct scope_rule *rule, struct scope_tally *tally);
 void side_sweep(struct side *s);

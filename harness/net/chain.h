@@ -51,8 +51,8 @@ void chain_pause(struct chain *c, bool paused);
 /* Behind all that the owner's output holds now; the filters see it go by. A CLOSE that can be done at once is: then
  * chain_stream is NULL on return and nothing is told. */
 void chain_end(struct chain *c, enum chain_end end);
-/* `done` is told, in a turn, once each: CHAIN_FIN or CHAIN_VANISH was done on the stream, whoever made it: what the owner
- * writes goes nowhere any more. A close or reset comes to `ended`. */
+/* `done` is told, in a turn, once each: CHAIN_FIN or CHAIN_VANISH was done on the stream, whoever made it: what the
+ * owner writes goes nowhere any more. A close or reset comes to `ended`. */
 void chain_watch(struct chain *c, void (*done)(void *arg, enum chain_end end));
 
 /* Actions now, for people with a wrench: skip the queue. */

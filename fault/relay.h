@@ -1,0 +1,67 @@
+/* relay: one proxied connection: a stream to the client, one to the upstream, and the rules in between.
+ *
+ *   client's stream - chain - relay - [filters] chain - upstream's stream
+ *
+ * Bytes go on as they come: what was read is written at once, and only what the other side does not take is kept; then
+ * this side is not read until that is gone. So at most RELAY_WAITING_MAX bytes wait in each direction, besides what
+ * rules hold, and a slow reader slows its sender down. A half-close goes on as a half-close, a reset as a reset, each
+ * behind the bytes before it, however long these take. The client is not read before the upstream has answered.
+ *
+ * Without a rule there is no filter. Framing is followed all the same, so that a filter that comes in later begins at
+ * the right byte.
+ */
+#ifndef MQRIG_RELAY_H
+#define MQRIG_RELAY_H
+
+#include "fault/scope.h"
+#include "net/chain.h"
+
+#define RELAY_WAITING_MAX (2 * NET_READ_MAX)
+#define RELAY_CONNECT_MAX                                                                                              \
+  (1u << 17) /* a larger CONNECT packet is not kept: rules that come later do not know the client */
+#define RELAY_SCOPES_MAX 4
+#define RELAY_LINGER_NS  2000000000 /* for a client that was turned away without a reset to end its side */
+
+struct relay;
+
+struct relay_handler {
+  void (*opened)(void *arg); /* the upstream is connected */
+  /* Once, in a turn: nothing is left of it. `why`: a sentence's part: "closed by the client". The owner frees it, there
+   * or later. */
+  void (*ended)(void *arg, const char *why);
+  void (*trouble)(void *arg, const struct err *why); /* a fault that could not be done as told */
+};
+
+/* As the client's end sees it. Packets: as far as what goes by is framed as MQTT. */
+struct relay_counts {
+  uint64_t bytes_up, bytes_down, packets_up, packets_down;
+};
+
+/* Takes the accepted stream over; nothing is read yet. Next is relay_dial, relay_refuse or relay_ignore. */
+struct relay *relay_new(struct net *n, struct stream *client, const struct relay_handler *handler, void *arg);
+
+/* Closes what is open. Fine in its own handlers, but not while a rule's function runs. NULL is fine. */
+void relay_free(struct relay *r);
+
+/* Connects to the upstream after `delay_ns`. Failing that, the client is refused; `closes`: by an end of file instead
+ * of a reset. */
+void relay_dial(struct relay *r, const struct url *upstream, int64_t delay_ns, int64_t timeout_ns, bool closes);
+void relay_refuse(struct relay *r, bool closes, const char *why);
+void relay_ignore(struct relay *r, const char *why); /* no upstream: what the client sends is read for nothing */
+
+/* The rules of the scope are for this connection, too, from the next byte on. `tag` is the `conn` of their firings. A
+ * scope that has joined already is left alone. */
+void relay_join(struct relay *r, struct scope *s, void *tag);
+
+struct relay_counts relay_counts(const struct relay *r);
+bool relay_is_open(const struct relay *r);           /* both ends are connected, or were */
+struct slice relay_client_id(const struct relay *r); /* of the CONNECT packet; empty: none came */
+
+/* Actions now, on both streams. `why` is for `ended`. */
+void relay_reset(struct relay *r, const char *why);
+void relay_close(struct relay *r, const char *why);
+void relay_fin(struct relay *r, bool up, bool down); /* half-close: towards the upstream, the client */
+bool relay_vanish(struct relay *r, struct err *err); /* as chain_vanish */
+void relay_stall(struct relay *r, bool stalled);
+
+#endif
