@@ -541,9 +541,9 @@ function connection:close() end
 ---@field stderr string
 local process = {}
 
---- Waits for its end; returns the exit status, and the name of the signal ("KILL") if one ended it.
+--- Waits for its end; returns the exit status, or nil and the name of the signal ("KILL") that ended it.
 ---@param options? { within: duration }
----@return integer status
+---@return integer|nil status
 ---@return string|nil signal
 function process:wait(options) end
 

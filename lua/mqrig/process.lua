@@ -19,7 +19,7 @@ local function is_over(self)
   return self.over
 end
 
---- Waits for its end; returns the exit status, and the signal's name ("KILL") if one ended it.
+--- Waits for its end; returns the exit status, or nil and the name of the signal ("KILL") that ended it.
 function Process:wait(options)
   local within_ns = blame.within_ns(blame.options(options, within_known, "wait"), "wait")
   if not task.wait_for(self, is_over, within_ns, "the end of " .. self.name) then
@@ -104,7 +104,7 @@ local function handlers(self, env)
       task.notify(self)
     end,
     exited = function(status, signal)
-      self.over, self.status, self.by_signal = true, status, signal
+      self.over, self.status, self.by_signal = true, not signal and status or nil, signal
       task.notify(self)
     end,
   }
