@@ -230,6 +230,12 @@ static int lprocess_signal(lua_State *L) {
   return luaL_argerror(L, 2, "a signal name such as \"KILL\"");
 }
 
+static int lprocess_take_output(lua_State *L) {
+  struct lprocess *p = lprocess_check(L);
+  if (p->process) process_take_output(p->process);
+  return 0;
+}
+
 static int lprocess_is_running(lua_State *L) {
   struct lprocess *p = lprocess_check(L);
   lua_pushboolean(L, p->process && process_running(p->process));
@@ -294,15 +300,27 @@ static int lprocess_on_signal(lua_State *L) {
   return 0;
 }
 
+static int lprocess_end_orphans(lua_State *L) {
+  (void)L;
+  process_end_orphans();
+  return 0;
+}
+
 void lprocess_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    { "pid", lprocess_pid },     { "signal", lprocess_signal }, { "is_running", lprocess_is_running },
-    { "close", lprocess_close }, { "send", lprocess_send },     { NULL, NULL },
+    { "pid", lprocess_pid },
+    { "signal", lprocess_signal },
+    { "is_running", lprocess_is_running },
+    { "close", lprocess_close },
+    { "send", lprocess_send },
+    { "take_output", lprocess_take_output },
+    { NULL, NULL },
   };
   static const luaL_Reg functions[] = {
     { "spawn", lprocess_spawn },
     { "fork", lprocess_fork },
     { "on_signal", lprocess_on_signal },
+    { "end_orphans", lprocess_end_orphans },
     { NULL, NULL },
   };
   lworld_class(L, LPROCESS, methods, NULL, lprocess_close);

@@ -81,7 +81,8 @@ static int lsystem_make_directory(lua_State *L) {
 static int lsystem_temporary_directory(lua_State *L) {
   char path[PATH_MAX];
   const char *root = getenv("TMPDIR");
-  snprintf(path, sizeof path, "%s/mqrig-XXXXXX", root && *root ? root : "/tmp");
+  /* With the process's number in the name it can be told when nobody needs it any more. */
+  snprintf(path, sizeof path, "%s/mqrig-%ld-XXXXXX", root && *root ? root : "/tmp", (long)getpid());
   if (!mkdtemp(path)) return luaL_error(L, "no temporary folder %s: %s", path, strerror(errno));
   lua_pushstring(L, path);
   return 1;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "host/orphans.h"
 
 #define PROCESS_READ 65536
 #define PROCESS_DRAIN_MAX                                                                                              \
@@ -34,7 +35,36 @@ struct process {
   struct process_pipe pipes[PROCESS_STDERR_AT];
   unsigned depth; /* handlers that run */
   bool dead;      /* freed inside one of them */
+  bool worker;
+  struct process *next, **link; /* in process_all; link NULL: not in it */
 };
+
+static struct process *process_all; /* that run, or are not reaped yet */
+
+static bool process_is_known(pid_t pid) {
+  for (const struct process *p = process_all; p; p = p->next) {
+    if (p->pid == pid) return true;
+  }
+  return false;
+}
+
+static void process_enlist(struct process *p) {
+  p->next = process_all;
+  p->link = &process_all;
+  if (p->next) p->next->link = &p->next;
+  process_all = p;
+}
+
+static void process_delist(struct process *p) {
+  if (!p->link) return;
+  *p->link = p->next;
+  if (p->next) p->next->link = p->link;
+  p->link = NULL;
+}
+
+void process_end_orphans(void) {
+  orphans_end(process_is_known);
+}
 
 /* In the child. Only calls that are safe after fork, until exec. */
 
@@ -46,11 +76,11 @@ static void process_child_signals(void) {
 }
 
 /* Ties the child's life to its parent's, also if the parent died before prctl could know. */
-static void process_child_begin(pid_t parent) {
+static void process_child_begin(pid_t parent, int death_signal) {
   setpgid(0, 0);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);
   process_child_signals();
+  prctl(PR_SET_PDEATHSIG, death_signal);
+  if (getppid() != parent) _exit(127);
 }
 
 /* All but the standard three and `error_fd`, which goes by itself at exec. */
@@ -75,12 +105,17 @@ static void process_child_output(const int ends[2]) {
   dup2(err, 2);
 }
 
+/* stdin has nothing in it: one terminal cannot serve several, and who reads it in the background is stopped. */
+static void process_child_input(void) {
+  dup2(process_above(open("/dev/null", O_RDONLY | O_CLOEXEC)), 0);
+}
+
 static _Noreturn void process_child_exec(const char *const *argv, char **environment, const int ends[2], int error_fd,
                                          pid_t parent) {
-  process_child_begin(parent);
+  process_child_begin(parent, SIGKILL);
   error_fd = process_above(error_fd);
   process_child_output(ends);
-  dup2(process_above(open("/dev/null", O_RDONLY | O_CLOEXEC)), 0);
+  process_child_input();
   process_child_close(error_fd);
   execvpe(argv[0], (char *const *)(uintptr_t)argv, environment);
   int why = errno;
@@ -125,6 +160,7 @@ static void process_pipe_fini(struct process_pipe *p) {
 }
 
 static void process_release(struct process *p) {
+  process_delist(p);
   if (p->exit_watch) evnet_unwatch(p->exit_watch);
   process_close(&p->pidfd);
   for (int i = 0; i < PROCESS_STDERR_AT; i++) process_pipe_fini(&p->pipes[i]);
@@ -164,11 +200,17 @@ static void process_readable(void *arg, int fd) {
 
 /* A grandchild may hold the pipe open and may even write on: what is in it now is taken, the end is not waited for. */
 static void process_drain(struct process *p) {
+  process_take_output(p);
+  for (int i = 0; i < PROCESS_STDERR_AT && !p->dead; i++) process_pipe_fini(&p->pipes[i]);
+}
+
+void process_take_output(struct process *p) {
+  p->depth++;
   for (int i = 0; i < PROCESS_STDERR_AT; i++) {
     size_t most = PROCESS_DRAIN_MAX, n;
     while (!p->dead && most && (n = process_read(p, i))) most -= n < most ? n : most;
-    if (!p->dead) process_pipe_fini(&p->pipes[i]);
   }
+  process_leave(p);
 }
 
 /* Whether it has ended, and how. It stays a zombie. */
@@ -189,6 +231,7 @@ static void process_exited(void *arg, int fd) {
   evnet_unwatch(p->exit_watch);
   p->exit_watch = NULL;
   process_drain(p);
+  if (p->worker) process_end_orphans();
   bool by_itself = how.si_code == CLD_EXITED;
   if (!p->dead && p->handler.exited) {
     p->handler.exited(p->arg, by_itself ? how.si_status : 0, by_itself ? 0 : how.si_status);
@@ -212,17 +255,23 @@ static void process_kill_now(pid_t pid) {
   while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) continue;
 }
 
+static void process_shortage(struct err *err, const char *what) {
+  if (errno == EMFILE || errno == ENFILE) evnet_shortage(err, errno, what);
+  else err_set(err, "cannot make the pipes of %s: %s", what, strerror(errno));
+}
+
 /* The child runs: watches it. On failure it is killed. */
 static bool process_adopt(struct process *p, pid_t pid, struct err *err) {
   setpgid(pid, pid); /* both sides do, so that it holds from here on; EACCES after exec is fine */
   p->pid = pid;
   p->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
   if (p->pidfd < 0) {
-    err_set(err, "cannot watch a child process: %s", strerror(errno));
+    process_shortage(err, "a child process");
     process_kill_now(pid);
     return false;
   }
   fcntl(p->pidfd, F_SETFD, FD_CLOEXEC);
+  process_enlist(p);
   p->exit_watch = evnet_watch(p->net, p->pidfd, process_exited, p);
   for (int i = 0; i < PROCESS_STDERR_AT; i++) {
     struct process_pipe *pipe = &p->pipes[i];
@@ -247,7 +296,7 @@ static bool process_exec_happened(int error_fd, const char *name, struct err *er
 static bool process_pipes(int ends[3][2], struct err *err) {
   for (int i = 0; i < 3; i++) {
     if (pipe2(ends[i], O_CLOEXEC) == 0) continue;
-    err_set(err, "cannot make a pipe for a child process: %s", strerror(errno));
+    process_shortage(err, "a child process");
     for (int k = 0; k < i; k++) {
       process_close(&ends[k][0]);
       process_close(&ends[k][1]);
@@ -293,10 +342,23 @@ struct process_body {
   void *arg;
 };
 
+/* The parent has died, or somebody ends the worker: what it started goes with it, also what is in the background. */
+static void process_worker_end(int number) {
+  orphans_end(NULL);
+  signal(number, SIG_DFL);
+  raise(number); /* it is held back until this handler returns */
+}
+
 static _Noreturn void process_child_body(const struct process_body *body, int channel, const int output[2],
                                          pid_t parent) {
-  process_child_begin(parent);
-  signal(SIGINT, SIG_IGN); /* Ctrl-C is the parent's affair, which ends its workers in order */
+  process_all = NULL;
+  orphans_forked();
+  orphans_adopt();
+  process_child_begin(parent, SIGTERM);
+  signal(SIGTERM, process_worker_end);
+  if (getppid() != parent) raise(SIGTERM); /* it died in between */
+  signal(SIGINT, SIG_IGN);                 /* Ctrl-C is the parent's affair, which ends its workers in order */
+  process_child_input();
   if (output[0] >= 0) process_child_output(output);
   int status = body->run(body->arg, channel);
   fflush(NULL);
@@ -310,7 +372,7 @@ static bool process_fork_ends(int ends[3][2], bool output, struct err *err) {
   process_close(&ends[2][0]);
   process_close(&ends[2][1]);
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends[2]) == 0) return true;
-  err_set(err, "cannot make a channel to a worker: %s", strerror(errno));
+  process_shortage(err, "a worker");
   for (int i = 0; i < 2; i++) {
     process_close(&ends[i][0]);
     process_close(&ends[i][1]);
@@ -335,6 +397,8 @@ struct process *process_fork(struct net *n, int (*body)(void *arg, int channel),
   int ends[3][2];
   if (!process_fork_ends(ends, handler && handler->output, err)) return NULL;
   struct process *p = process_new(n, handler, arg);
+  p->worker = true;
+  orphans_adopt();
   pid_t pid = process_start_body(&(struct process_body){ body, body_arg }, ends, err);
   p->pipes[0].fd = ends[0][0];
   p->pipes[1].fd = ends[1][0];
@@ -363,6 +427,10 @@ bool process_signal(struct process *p, int signal) {
 void process_free(struct process *p) {
   if (!p || p->dead) return;
   process_kill_now(p->pid);
+  if (p->worker) {
+    process_delist(p);
+    process_end_orphans();
+  }
   p->dead = true;
   if (!p->depth) process_release(p);
 }

@@ -1,8 +1,9 @@
 /* process: a child process of the real world: a mosquitto, a client under test, a worker of the runner.
  *
  * A child never outlives mqrig: it gets SIGKILL from the kernel when its parent dies, however that happens, it has a
- * process group of its own (Ctrl-C reaches mqrig only), default signal dispositions, and no descriptors but the three
- * standard ones.
+ * process group of its own (Ctrl-C reaches mqrig only), default signal dispositions, nothing on its standard input, and
+ * no descriptors but the three standard ones. A worker gets SIGTERM instead, whose handler takes along all that the
+ * worker has started; what a killed worker leaves is ended by its parent (orphans.h).
  */
 #ifndef MQRIG_PROCESS_H
 #define MQRIG_PROCESS_H
@@ -39,6 +40,10 @@ bool process_running(const struct process *p);
 /* To the process and what it has started in its group: a wrapper script and its program stop together. False if it is
  * gone. */
 bool process_signal(struct process *p, int signal);
+/* Gives what it has written so far to the handler now: for who hears from it on another way, and wants that first. */
+void process_take_output(struct process *p);
+/* Ends what nobody holds any more: children of children that have gone, and what was started without process_spawn. */
+void process_end_orphans(void);
 /* Kills its group, also what has outlived it, and reaps it; no handler is called. */
 void process_free(struct process *p);
 

@@ -118,3 +118,7 @@ size_t evnet_descriptors_left(void) {
   open = open > 3 ? open - 3 : 0;
   return limit.rlim_cur > open ? limit.rlim_cur - open : 0;
 }
+
+bool evnet_shortage(struct err *err, int why, const char *doing) {
+  return evworld_shortage(err, why, doing);
+}

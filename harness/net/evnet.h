@@ -25,5 +25,7 @@ void evnet_unwatch(struct evnet_watch *w);
 
 /* Descriptors that may be opened still: the limit less those open, about. For clear errors before 20,000 clients. */
 size_t evnet_descriptors_left(void);
+/* Writes the sentence for an errno of open, socket or pipe: which limit it was, and how to raise it. Returns false. */
+bool evnet_shortage(struct err *err, int why, const char *doing);
 
 #endif

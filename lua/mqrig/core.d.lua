@@ -91,9 +91,11 @@ function core.url_check(url) end               -- -> { scheme=, host=, port=, pa
 
 --- Workers: forked copies of the runner. In the child `body(channel)` runs and its return value is the exit status.
 --- channel:send(string) a message (any bytes); channel:on(fn(string|nil)) each message that comes, nil at the end; channel:close(); child only: channel:receive() -> string|nil, waits
----@return core.worker @worker:send(s), worker:pid(), worker:signal(name), worker:is_running(), worker:close()
+---@return core.worker @worker:send(s), worker:pid(), worker:signal(name), worker:is_running(), worker:close(); worker:take_output() gives what it has written to `output` now
 ---@param handlers { message=fn(string), output=fn(which, text), exited=fn(status, signal|nil) }
 function core.fork(body, handlers) end
+--- Kills what nobody holds any more: children of children that have gone, and what was started without core.spawn.
+function core.end_orphans() end
 --- SIGINT and SIGTERM call fn(name) in turns instead of ending the process; nil restores the default.
 function core.on_signal(fn) end
 

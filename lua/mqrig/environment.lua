@@ -6,6 +6,8 @@ local core = require "mqrig.core"
 local M = {}
 
 M.CONNECT_TIME_S = 5
+M.DESCRIPTORS_MIN = 24 -- for the loop, one worker with its pipes, and a report
+M.NO_MOSQUITTO = "mosquitto is not installed: install it (Debian, Ubuntu: apt install mosquitto)"
 
 -- Servers are often installed where a user's PATH does not lead.
 local MORE_FOLDERS = { "/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/sbin", "/sbin" }
@@ -27,10 +29,22 @@ function M.find_program(name)
   end
 end
 
+--- Opens the world. Nil, or the sentence that says why it cannot be.
+function M.open()
+  local left = core.descriptors_left()
+  if left < M.DESCRIPTORS_MIN then
+    return ("too few files may be open at once: %d more, and %d are the least: raise the limit with ulimit -n"):format(
+      left, M.DESCRIPTORS_MIN)
+  end
+  local ok, sentence = pcall(core.open)
+  if not ok then
+    return (tostring(sentence):gsub("^[^ ]+:%d+: ", ""))
+  end
+end
+
 local function check_mosquitto()
   if not M.find_program "mosquitto" then
-    return "mosquitto is not installed: install it (Debian, Ubuntu: apt install mosquitto), or run without"
-      .. " --broker mosquitto"
+    return M.NO_MOSQUITTO .. ", or run without --broker mosquitto"
   end
 end
 

@@ -24,7 +24,7 @@ function M.find()
   if path then
     return path
   end
-  return nil, "mosquitto is not installed: apt-get install mosquitto"
+  return nil, environment.NO_MOSQUITTO
 end
 
 local function first_match(path, pattern)
@@ -124,8 +124,14 @@ local function launch(self)
   return self.running and not run.over
 end
 
+-- What became of it, and the first thing that it complained about.
 local function ended_text(self)
-  return self.process.over and ("it ended with status %s"):format(self.process.status) or "it was not ready in time"
+  local run = self.process
+  local how = not run.over and ("it was not ready within %g s"):format(START_WITHIN_NS / 1e9)
+    or run.by_signal and "it was killed by signal " .. run.by_signal
+    or ("it ended with status %d"):format(run.status)
+  local why = run.output:match "Error: ([^\n]+)"
+  return why and ("%s: %s"):format(how, why) or how
 end
 
 -- Another process may take the port between finding it and using it: then another port.
@@ -144,7 +150,7 @@ local function first_launch(self)
     end
   end
   failure.raise {
-    message = ("mosquitto did not start: %s\n%s"):format(ended_text(self), self.process.output),
+    message = ("mosquitto did not start: %s"):format(ended_text(self)),
     environment = self.conf == nil or nil,
   }
 end
@@ -173,7 +179,7 @@ function Mosquitto:start()
   if not self.process.over then
     blame.raise(self.name .. " runs already")
   elseif not launch(self) then
-    failure.raise { message = ("mosquitto did not start again: %s\n%s"):format(ended_text(self), self.process.output) }
+    failure.raise { message = ("mosquitto did not start again: %s"):format(ended_text(self)) }
   end
 end
 
