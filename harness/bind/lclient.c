@@ -1,5 +1,6 @@
 #include "bind/lclient.h"
 
+#include "bind/lguard.h"
 #include "mqtt/topic.h"
 
 /* A reference as the client carries it: the number in the user value, and whether one mode is wanted instead of a list.
@@ -145,11 +146,13 @@ void lclient_event(void *arg, const struct session_event *e) {
   struct lclient *c = arg;
   lua_State *L = c->world->L;
   int top = lua_gettop(L);
+  bool trusted = lguard_trust(true);
   if (lworld_push_anchored(L, c)) { /* on the stack it is held for as long as its handlers run */
     lua_getiuservalue(L, -1, 1);
     lclient_events[e->type](c, L, e);
   }
   lua_settop(L, top);
+  lguard_trust(trusted);
 }
 
 void lclient_set_running(struct lclient *c, bool running) {

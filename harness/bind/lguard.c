@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -15,10 +16,22 @@
 /* One state a process, and signal handlers can only see statics. */
 static struct {
   size_t used, limit;
+  bool trusted;                /* C of ours runs, through which no error may go: the limit on memory is not looked at */
   lua_State *volatile running; /* what a deadline would interrupt, or NULL */
   volatile int64_t deadline_ns;
   volatile sig_atomic_t ticking;
 } lguard = { .deadline_ns = LGUARD_NEVER };
+
+/* The limit is for what scenarios do. What reports their failures must work also when they have taken all. */
+static bool lguard_is_limited(void) {
+  return lguard.limit && lguard.running && !lguard.trusted;
+}
+
+bool lguard_trust(bool trusted) {
+  bool before = lguard.trusted;
+  lguard.trusted = trusted;
+  return before;
+}
 
 static void *lguard_alloc(void *unused, void *old, size_t old_size, size_t size) {
   (void)unused;
@@ -28,7 +41,7 @@ static void *lguard_alloc(void *unused, void *old, size_t old_size, size_t size)
     lguard.used -= before;
     return NULL;
   }
-  if (lguard.limit && size > before && lguard.used - before + size > lguard.limit) return NULL;
+  if (size > before && lguard_is_limited() && lguard.used - before + size > lguard.limit) return NULL;
   void *p = realloc(old, size);
   if (p) lguard.used += size - before;
   return p;
@@ -44,11 +57,28 @@ static int64_t lguard_clock(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* Pushes the place in the scenario's own code. In a hook, level 0 is what runs. */
+static void lguard_where(lua_State *L) {
+  lua_Debug at;
+  for (int level = 0; lua_getstack(L, level, &at); level++) {
+    lua_getinfo(L, "Sl", &at);
+    bool ours = strncmp(at.source, "@mqrig/", 7) == 0 || strstr(at.source, "lua/mqrig/");
+    if (at.currentline <= 0 || ours) continue;
+    lua_pushfstring(L, "%s:%d: ", at.short_src, at.currentline);
+    return;
+  }
+  lua_pushliteral(L, "");
+}
+
+/* Stays set until lguard_leave: a loop around a pcall is stopped where the pcall returns. */
 static void lguard_raise(lua_State *L, lua_Debug *ar) {
   (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  if (lguard_clock() < lguard.deadline_ns) return;
-  luaL_where(L, 0); /* in a hook, level 0 is what runs */
+  if (lguard.trusted) return;
+  if (lguard_clock() < lguard.deadline_ns) {
+    lua_sethook(L, NULL, 0, 0);
+    return;
+  }
+  lguard_where(L);
   lua_pushliteral(L, "stopped: it never yields (its time is over, and it neither returned nor waited)");
   lua_concat(L, 2);
   lua_error(L);
@@ -75,27 +105,32 @@ static void lguard_start_ticking(void) {
 void lguard_forked(void) {
   lguard.ticking = 0;
   lguard.running = NULL;
+  lguard.trusted = false;
   lguard.deadline_ns = LGUARD_NEVER;
 }
 
 struct lguard_outer {
   lua_State *running;
   int64_t deadline_ns;
+  bool trusted;
 };
 
 /* The nearer deadline holds: a task inside a turn inside a run. */
 static struct lguard_outer lguard_enter(lua_State *L, int64_t deadline_ns) {
-  struct lguard_outer outer = { lguard.running, lguard.deadline_ns };
+  struct lguard_outer outer = { lguard.running, lguard.deadline_ns, lguard.trusted };
   lguard_start_ticking();
   if (deadline_ns < lguard.deadline_ns) lguard.deadline_ns = deadline_ns;
   lguard.running = L;
+  lguard.trusted = false;
   return outer;
 }
 
 static void lguard_leave(lua_State *L, struct lguard_outer outer) {
+  lua_sethook(L, NULL, 0, 0);
   lguard.running = outer.running;
   lguard.deadline_ns = outer.deadline_ns;
-  lua_sethook(L, NULL, 0, 0);
+  lguard.trusted = outer.trusted;
+  lguard_tick(0); /* a coroutine that was stopped: who resumed it is to be stopped, too */
 }
 
 static int lguard_traceback(lua_State *L) {

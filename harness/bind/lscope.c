@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "bind/lguard.h"
 #include "bind/lpacket.h"
 #include "fault/inject.h"
 
@@ -118,8 +119,7 @@ struct lscope_script {
   int where, rewrite; /* references, or LUA_NOREF */
 };
 
-static bool lscope_where(void *arg, const struct packet *p) {
-  struct lscope_script *s = arg;
+static bool lscope_ask(struct lscope_script *s, const struct packet *p) {
   lua_State *L = s->world->L;
   luaL_checkstack(L, 8, "rule");
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->where);
@@ -130,6 +130,12 @@ static bool lscope_where(void *arg, const struct packet *p) {
   return answer;
 }
 
+static bool lscope_where(void *arg, const struct packet *p) {
+  bool trusted = lguard_trust(true), answer = lscope_ask(arg, p);
+  lguard_trust(trusted);
+  return answer;
+}
+
 /* Protected: lpacket_build raises for a table that is no packet. */
 static int lscope_build(lua_State *L) {
   struct buffer *out = lua_touserdata(L, 2);
@@ -137,8 +143,7 @@ static int lscope_build(lua_State *L) {
   return 0;
 }
 
-static bool lscope_rewrite(void *arg, const struct packet *p, struct buffer *out) {
-  struct lscope_script *s = arg;
+static bool lscope_change(struct lscope_script *s, const struct packet *p, struct buffer *out) {
   lua_State *L = s->world->L;
   luaL_checkstack(L, 8, "rule");
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->rewrite);
@@ -164,6 +169,12 @@ static bool lscope_rewrite(void *arg, const struct packet *p, struct buffer *out
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
+  return good;
+}
+
+static bool lscope_rewrite(void *arg, const struct packet *p, struct buffer *out) {
+  bool trusted = lguard_trust(true), good = lscope_change(arg, p, out);
+  lguard_trust(trusted);
   return good;
 }
 

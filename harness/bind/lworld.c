@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/near.h"
+#include "bind/lguard.h"
 #include "net/evnet.h"
 
 #define LWORLD_TIMER "mqrig.core.timer"
@@ -42,8 +43,10 @@ static int lworld_traceback(lua_State *L) {
 /* The error value is on the top of the stack; takes it off. */
 static void lworld_report(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &lworld_error_key) != LUA_TNIL) {
+    bool trusted = lguard_trust(true);
     lua_insert(L, -2);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+    lguard_trust(trusted);
     return;
   }
   lua_pop(L, 1);
@@ -56,7 +59,9 @@ bool lworld_call(struct lworld *w, int arguments, int results) {
   int base = lua_gettop(L) - arguments;
   lua_pushcfunction(L, lworld_traceback);
   lua_insert(L, base);
+  bool trusted = lguard_trust(false);
   bool good = lua_pcall(L, arguments, results, base) == LUA_OK;
+  lguard_trust(trusted);
   w->L = L; /* what ran may have entered on another coroutine */
   lua_remove(L, base);
   if (!good) lworld_report(L);
@@ -212,7 +217,10 @@ static int lworld_turn(lua_State *L) {
   struct lworld *w = lworld_enter(L);
   struct err err;
   int64_t until_ns = luaL_optinteger(L, 1, NET_NEVER);
-  if (!net_turn(w->net, until_ns, &err)) return luaL_error(L, "%s", err.text);
+  bool trusted = lguard_trust(true);
+  bool good = net_turn(w->net, until_ns, &err);
+  lguard_trust(trusted);
+  if (!good) return luaL_error(L, "%s", err.text);
   return 0;
 }
 
@@ -247,6 +255,16 @@ void lworld_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_C
   lua_pop(L, 1);
 }
 
+/* ", known: a, b": pushed. */
+static const char *lworld_list(lua_State *L, const char *const *names) {
+  lua_pushliteral(L, ", known: ");
+  for (size_t i = 0; names[i]; i++) {
+    lua_pushfstring(L, i ? ", %s" : "%s", names[i]);
+    lua_concat(L, 2);
+  }
+  return lua_tostring(L, -1);
+}
+
 void lworld_check_keys(lua_State *L, int table, const char *what, const char *const *names) {
   table = lua_absindex(L, table);
   for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
@@ -256,8 +274,8 @@ void lworld_check_keys(lua_State *L, int table, const char *what, const char *co
     if (key && names[i]) continue;
     if (!key) luaL_error(L, "%s: options are named, but there is a %s as a key", what, luaL_typename(L, -2));
     const char *near = near_name(key, names);
-    if (near) luaL_error(L, "%s: unknown option '%s' (did you mean '%s'?)", what, key, near);
-    luaL_error(L, "%s: unknown option '%s'", what, key);
+    if (near) luaL_error(L, "%s: no option \"%s\", did you mean \"%s\"?", what, key, near);
+    luaL_error(L, "%s: no option \"%s\"%s", what, key, lworld_list(L, names));
   }
 }
 

@@ -19,7 +19,9 @@ function M.where(co)
   while true do
     local info
     if co then
-      info = getinfo(co, level, "Sl")
+      local ok -- a coroutine whose stack is full cannot even be asked
+      ok, info = pcall(getinfo, co, level, "Sl")
+      info = ok and info or nil
     else
       info = getinfo(level, "Sl")
     end

@@ -19,6 +19,9 @@ local FUNCTIONS = {
   "select", "setmetatable", "tonumber", "tostring", "type", "xpcall", "collectgarbage", "warn", "_VERSION",
 }
 
+-- What a file has mostly as locals of the same name.
+local EXPORTS = { "rig", "mqtt", "scenario", "expect", "fault" }
+
 local loading = false
 
 local function copy(t)
@@ -40,7 +43,9 @@ local function hint(env, name)
   if known and part ~= nil then
     return (': write `local %s = require("mqrig").%s`'):format(name, name)
   end
-  local suggestion = near.suggest(name, near.keys(env))
+  local names = near.keys(env)
+  table.move(EXPORTS, 1, #EXPORTS, #names + 1, names)
+  local suggestion = near.suggest(name, names)
   return suggestion and ", " .. suggestion or ""
 end
 
@@ -83,6 +88,28 @@ local function restrict(env)
     error("debug.sethook belongs to mqrig: it stops scenarios that never yield", 2)
   end
   env.debug.debug = nil
+end
+
+local function passed(co, ok, first, ...)
+  if ok then
+    return first, ...
+  end
+  coroutine.close(co)
+  error(first, 0)
+end
+
+-- A scenario's own coroutines: the guard has to know what runs, to stop it where it stands.
+local function coroutines(env)
+  local resume, never = core.guarded_resume, math.maxinteger
+  env.coroutine.resume = function(co, ...)
+    return resume(never, co, ...)
+  end
+  env.coroutine.wrap = function(fn)
+    local co = coroutine.create(fn)
+    return function(...)
+      return passed(co, resume(never, co, ...))
+    end
+  end
 end
 
 local function loaders(env)
@@ -157,6 +184,7 @@ function M.environment(folder)
   env._G = env
   restrict(env)
   printing(env)
+  coroutines(env)
   loaders(env)
   requiring(env, folder)
   return seal(env)
