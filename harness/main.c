@@ -1,5 +1,6 @@
 /* The program: a Lua state, the library in it, and the command line, which is written in Lua. */
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
@@ -42,8 +43,27 @@ static int main_run(lua_State *L) {
   return 1;
 }
 
+/* A standard stream that was closed would become the next file that is opened, and a report be written into that: what
+ * is missing is opened, the wrong way round, so that using it is an error still. */
+static void main_open_standard(void) {
+  static const int modes[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+  for (int fd = 0; fd < 3; fd++) {
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd) exit(MAIN_ENVIRONMENT);
+  }
+}
+
+/* What was printed has arrived. A status that names the environment was given with a sentence already. */
+static int main_flush(int status) {
+  errno = 0;
+  if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+  if (status == MAIN_ENVIRONMENT) return status;
+  fprintf(stderr, "mqrig: standard output cannot be written%s%s\n", errno ? ": " : "", errno ? strerror(errno) : "");
+  return status ? status : MAIN_ENVIRONMENT;
+}
+
 int main(int argc, char **argv) {
   int status = MAIN_INTERNAL;
+  main_open_standard();
   lua_State *L = lguard_newstate();
   if (!L) {
     fputs("mqrig: out of memory\n", stderr);
@@ -56,9 +76,5 @@ int main(int argc, char **argv) {
   if (lua_pcall(L, 2, 1, 1) == LUA_OK) status = (int)lua_tointeger(L, -1);
   else fprintf(stderr, "mqrig: internal error: %s\n", lua_tostring(L, -1));
   lua_close(L);
-  if (fflush(stdout) != 0 || ferror(stdout)) {
-    fprintf(stderr, "mqrig: standard output cannot be written: %s\n", strerror(errno));
-    if (status == 0) status = MAIN_ENVIRONMENT;
-  }
-  return status;
+  return main_flush(status);
 }

@@ -1,6 +1,7 @@
 #include "base/near.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -26,6 +27,13 @@ static unsigned near_distance(const char *a, const char *b) {
   return row[width];
 }
 
+/* Letters that both begin with: of equally near words the one that begins alike was meant. */
+static unsigned near_beginning(const char *a, const char *b) {
+  unsigned n = 0;
+  while (a[n] && tolower((unsigned char)a[n]) == tolower((unsigned char)b[n])) n++;
+  return n;
+}
+
 const char *near_name(const char *word, const char *const *names) {
   const char *best = NULL;
   size_t size = strlen(word);
@@ -34,7 +42,9 @@ const char *near_name(const char *word, const char *const *names) {
   for (size_t i = 0; names[i]; i++) {
     if (strlen(names[i]) > NEAR_WORD_MAX) continue;
     unsigned distance = near_distance(word, names[i]);
-    if (distance < best_distance && distance < size) {
+    bool nearer = distance < best_distance ||
+                  (best && distance == best_distance && near_beginning(word, names[i]) > near_beginning(word, best));
+    if (nearer && distance < size) {
       best = names[i];
       best_distance = distance;
     }

@@ -129,6 +129,7 @@ end
 function M.main(argv)
   local words = table.move(argv, 1, #argv, 1, {})
   local cli = build(words[1])
+  cli.program = argv[0] or "mqrig"
   if #words == 0 then
     io.stderr:write(cli.parser:get_help(), "\n")
     return M.USAGE

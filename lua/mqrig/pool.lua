@@ -3,38 +3,37 @@
 
 local core = require "mqrig.core"
 local dkjson = require "dkjson"
+local log = require "mqrig.log"
+local paths = require "mqrig.paths"
 local worker = require "mqrig.worker"
 
 local M = {}
 local Pool = {}
 Pool.__index = Pool
 
-M.GRACE_NS = 2000000000 -- beyond a scenario's timeout, for its clean-up
+M.GRACE_NS = 2000000000 -- beyond a scenario's timeout, to be stopped where it stands
+M.CLOSE_GRACE_NS = 8000000000 -- for closing what it made
 M.STOP_GRACE_NS = 5000000000 -- for workers that are told to stop
 M.DEATHS_MAX = 3 -- workers that die without a job in hand, one after the other
-M.OUTPUT_MAX = 65536 -- bytes of a scenario's output that are kept
+M.OUTPUT_MAX = 65536 -- bytes of a scenario's output that are kept, the newest
+M.LOOK_NS = 250000000 -- between looks at the memory of the workers
+M.MEMORY_SLACK = 320 << 20 -- beyond --memory, for what is not the scenario's own: buffers, timeline
 
---- handlers: next() -> job or nil ({ scenario = its index, timeout_s =, ... }); result(job, result); trouble(sentence).
+--- handlers: next() -> job or nil ({ scenario = its index, timeout_s =, ... }); result(job, result); trouble(sentence
+--- [, "environment"]).
 function M.new(scenarios, settings, handlers)
   return setmetatable({
     scenarios = scenarios, settings = settings, handlers = handlers, members = {}, deaths = 0, gone = {},
   }, Pool)
 end
 
-local function take_output(member, bytes)
-  local kept = member.output
-  if #kept < M.OUTPUT_MAX then
-    member.output = (kept .. bytes):sub(1, M.OUTPUT_MAX)
-  end
-end
-
 -- What the scenario printed, as lines of its log.
 local function output_lines(member)
   local lines = {}
-  for line in member.output:gmatch "[^\n]+" do
+  for line in member.output:text():gmatch "[^\n]+" do
     lines[#lines + 1] = line
   end
-  member.output = ""
+  member.output = log.new "output"
   return lines
 end
 
@@ -57,6 +56,16 @@ local function failed(message, member, more)
   return result
 end
 
+local function late(member)
+  if member.closing then
+    return ("it did not end: closing what it had made took more than %g s, its process was killed"):format(
+      M.CLOSE_GRACE_NS / 1e9)
+  end
+  return ("it never yields: nothing came within its timeout of %g s and %g s more, and it could not be stopped where it "
+    .. "stood (a string pattern without end, os.execute, io.read?), its process was killed"):format(
+    member.job and member.job.timeout_s or 0, M.GRACE_NS / 1e9)
+end
+
 local function hand_out(self, member)
   local job = not self.stopping and self.handlers.next()
   if not job then
@@ -64,7 +73,8 @@ local function hand_out(self, member)
     member.retired = true
     return
   end
-  member.job, member.began_ns, member.output = job, core.now(), ""
+  member.job, member.began_ns, member.output = job, core.now(), log.new "output"
+  member.memory_before, member.closing = nil, nil
   member.due_ns = member.began_ns + math.floor(job.timeout_s * 1e9) + M.GRACE_NS
   member.worker:send(dkjson.encode(job))
 end
@@ -76,15 +86,29 @@ local function describe_end(status, signal)
   return ("ended with status %s"):format(tostring(status))
 end
 
+-- Folders of workers that were killed; "mqrig-", the number of their process, "-" and more is their name.
+local function remove_temporary()
+  local root = os.getenv "TMPDIR" or ""
+  root = root ~= "" and root or "/tmp"
+  for _, entry in ipairs(core.directory(root) or {}) do
+    local pid = entry.is_directory and entry.name:match "^mqrig%-(%d+)%-%w+$"
+    if pid and not paths.exists("/proc/" .. pid) then
+      core.remove_tree(root .. "/" .. entry.name)
+    end
+  end
+end
+
 local function on_exit(self, member, status, signal)
   self.members[member] = nil
   table.insert(self.gone, member.worker)
   if not member.job then
     self.deaths = member.retired and 0 or self.deaths + 1
   elseif member.killed then
+    self.rubbish = true
     finish(self, member, failed(member.killed, member, { interrupted = member.interrupted }))
   else
     local message = ("the worker process that ran it %s"):format(describe_end(status, signal))
+    self.rubbish = true
     finish(self, member, failed(message, member, { internal = not self.stopping }))
   end
   if self.deaths >= M.DEATHS_MAX then
@@ -95,32 +119,44 @@ local function on_exit(self, member, status, signal)
 end
 
 function Pool:start_one()
-  local member = { output = "", began_ns = core.now() }
-  self.members[member] = true
+  local member = { output = log.new "output", began_ns = core.now() }
   local scenarios, settings = self.scenarios, self.settings
-  member.worker = core.fork(function(channel)
+  local ok, made = pcall(core.fork, function(channel)
     return worker.body(channel, scenarios, settings)
   end, {
     message = function(message)
       self.deaths = 0
-      if member.job then
+      if message == "closing" then
+        member.due_ns = member.job and core.now() + M.CLOSE_GRACE_NS
+        member.closing = true
+      elseif member.job then
+        member.worker:take_output()
         finish(self, member, dkjson.decode(message) or failed("the worker sent nonsense", member, { internal = true }))
         hand_out(self, member)
       end
     end,
     output = function(_, bytes)
-      take_output(member, bytes)
+      member.output:add(bytes)
     end,
     exited = function(status, signal)
       on_exit(self, member, status, signal)
     end,
   })
+  if not ok then
+    self.handlers.trouble("a worker cannot be started: " .. tostring(made):gsub("^[^ ]+:%d+: ", ""), "environment")
+    return false
+  end
+  member.worker = made
+  self.members[member] = true
   hand_out(self, member)
+  return true
 end
 
 function Pool:start(count)
   for _ = 1, count do
-    self:start_one()
+    if not self:start_one() then
+      return
+    end
   end
 end
 
@@ -137,6 +173,16 @@ function Pool:busy()
   return count
 end
 
+-- Bytes in memory of a worker, or nil.
+local function resident(member)
+  local file = io.open(("/proc/%d/statm"):format(member.worker:pid()))
+  local pages = file and file:read "a":match "^%d+ (%d+)"
+  if file then
+    file:close()
+  end
+  return pages and tonumber(pages) * 4096
+end
+
 local function kill(member, sentence)
   member.killed = member.killed or sentence
   member.due_ns = nil
@@ -149,16 +195,39 @@ function Pool:reap()
     worker_:close()
     self.gone[i] = nil
   end
+  if self.rubbish then
+    self.rubbish = nil
+    remove_temporary()
+  end
 end
 
---- Kills who is overdue. Returns when the next one will be, or nil.
+-- What a scenario holds outside Lua's own heap, in buffers for instance, is seen from here only.
+local function check_memory(self, now_ns)
+  local most = self.settings.memory
+  if most == 0 or (self.looked_ns and now_ns < self.looked_ns + M.LOOK_NS) then
+    return
+  end
+  self.looked_ns = now_ns
+  for member in pairs(self.members) do
+    local bytes = member.job and not member.killed and resident(member)
+    if bytes then
+      member.memory_before = member.memory_before or bytes
+      if bytes - member.memory_before > most + M.MEMORY_SLACK then
+        kill(member, ("not enough memory: it took %d MiB more than its %d MiB (--memory) in messages and buffers, its "
+          .. "process was killed"):format((bytes - member.memory_before - most) >> 20, most >> 20))
+      end
+    end
+  end
+end
+
+--- Kills who is overdue, or takes too much. Returns when to look again, or nil.
 function Pool:check(now_ns)
-  local due_ns
+  local due_ns = self.settings.memory > 0 and self:busy() > 0 and now_ns + M.LOOK_NS or nil
   self:reap()
+  check_memory(self, now_ns)
   for member in pairs(self.members) do
     if member.due_ns and member.due_ns <= now_ns then
-      kill(member, ("it never yielded: nothing came within its timeout of %g s and %g s more, its process was killed")
-        :format(member.job and member.job.timeout_s or 0, M.GRACE_NS / 1e9))
+      kill(member, late(member))
     elseif member.due_ns then
       due_ns = math.min(due_ns or member.due_ns, member.due_ns)
     end
@@ -181,9 +250,10 @@ function Pool:stop(sentence, interrupted)
 end
 
 --- Ends all at once.
-function Pool:kill(sentence)
+function Pool:kill(sentence, interrupted)
   self.stopping = true
   for member in pairs(self.members) do
+    member.interrupted = interrupted or member.interrupted
     kill(member, sentence)
   end
 end

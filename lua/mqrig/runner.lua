@@ -163,9 +163,9 @@ local function on_signal(self)
     self.ended = self.ended or "interrupted"
     complain "interrupted: the scenarios that run are being ended (once more: at once)"
     self.pool:stop("interrupted", true)
-  else
+  elseif not self.at_once then
     self.at_once = true
-    self.pool:kill "interrupted"
+    self.pool:kill("interrupted", true)
   end
 end
 
@@ -185,7 +185,7 @@ function Run:loop()
     on_signal(self)
   end)
   self.pool:start(math.min(settings.jobs, math.max(1, self:total() or settings.jobs)))
-  while not self.pool:is_done() and not self.at_once and not self.broken do
+  while not self.pool:is_done() and not self.broken do
     local now_ns = core.now()
     if self.due_ns and self.due_ns <= now_ns and not self.ended then
       on_run_timeout(self)
@@ -207,9 +207,14 @@ local function make_pool(self)
     result = function(job, result)
       self:take_result(job, result)
     end,
-    trouble = function(sentence)
+    trouble = function(sentence, kind)
       complain(sentence)
-      self.broken = true
+      if kind == "environment" then
+        self.troubles[#self.troubles + 1] = sentence
+        self.enough = true
+      else
+        self.broken = true
+      end
     end,
   })
 end
@@ -262,9 +267,6 @@ local function execute(self)
   self.pool = make_pool(self)
   if #self.selected > 0 then
     self:loop()
-    if self.at_once then
-      return M.INTERRUPTED
-    end
   end
   finish(self, began_ns)
   return self:status()
@@ -287,7 +289,7 @@ function M.collect(arguments, settings)
     if last and next(last) == nil then
       sentence = "no scenario failed in the last run"
     else
-      sentence = select_.explain_nothing(scenarios, entries, settings)
+      sentence = select_.explain_nothing(scenarios, entries, settings, last)
     end
   end
   return { scenarios = scenarios, selected = selected, errors = errors, nothing = sentence }
@@ -313,7 +315,11 @@ function M.run(arguments, settings)
     io.stderr:write(("mqrig: seed %d\n"):format(settings.seed))
     return nothing(collected, settings)
   end
-  core.open()
+  sentence = environment.open()
+  if sentence then
+    complain(sentence)
+    return M.ENVIRONMENT
+  end
   sentence = environment.check(settings)
   if not sentence then
     self.reports, sentence = report.open(settings)

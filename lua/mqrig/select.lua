@@ -152,20 +152,93 @@ local function all_of(scenarios, key)
   return near.keys(set)
 end
 
---- Why nothing was selected: a sentence.
-function M.explain_nothing(scenarios, entries, settings)
+-- Quoted, with commas.
+local function quoted(list)
+  return '"' .. table.concat(list, '", "') .. '"'
+end
+
+local function nothing_of_tag(tag, scenarios)
+  local name = tag:gsub("^!", "")
+  local tags = all_of(scenarios, "tags")
+  if has(tags, name) then
+    return nil
+  end
+  return ('no scenario has the tag "%s", %s'):format(name, near.suggest(name, tags)
+    or (#tags > 0 and "there are: " .. table.concat(tags, ", ") or "none has any tag"))
+end
+
+-- Each takes the settings, the scenarios that are left and those that failed last; gives what remains of them and why
+-- nothing does.
+local steps = {
+  function(settings, left)
+    return #settings.filter > 0 and function(name)
+      return contains_any(name, settings.filter)
+    end, ("none of %d scenarios has %s in its file or name"):format(#left, quoted(settings.filter))
+  end,
+  function(settings, left)
+    return #settings.exclude > 0 and function(name)
+      return not contains_any(name, settings.exclude)
+    end, ("--exclude %s leaves none of %d scenarios"):format(quoted(settings.exclude), #left)
+  end,
+  function(settings, left)
+    return #settings.tag > 0 and function(_, scenario)
+      return tags_fit(scenario, settings.tag)
+    end, ("none of %d scenarios has the tags %s"):format(#left, table.concat(settings.tag, ","))
+  end,
+  function(settings, left)
+    return #settings.clause > 0 and function(_, scenario)
+      return clauses_fit(scenario, settings.clause)
+    end, ("none of %d scenarios is about the clause %s"):format(#left, quoted(settings.clause))
+  end,
+  function(_, left, last_failed)
+    return last_failed and function(name)
+      return last_failed[name]
+    end, ("none of %d scenarios failed in the last run"):format(#left)
+  end,
+}
+
+local function nothing_at_lines(scenarios, entries)
+  for _, entry in ipairs(entries) do
+    local last
+    for _, scenario in ipairs(scenarios) do
+      last = scenario.file == entry.file and math.max(last or 0, scenario.line) or last
+    end
+    if entry.lines and last then
+      return ("%s has no scenario on or after line %d, its last one begins on line %d"):format(entry.file,
+        entry.lines[1], last)
+    end
+  end
+end
+
+--- Why nothing was selected: a sentence. It names the first choice that left none.
+function M.explain_nothing(scenarios, entries, settings, last_failed)
   if #scenarios == 0 then
     return #entries == 0 and "there is no scenario file (*.lua) here" or "the files hold no scenario"
   end
   for _, tag in ipairs(settings.tag) do
-    local name = tag:gsub("^!", "")
-    local tags = all_of(scenarios, "tags")
-    if not has(tags, name) then
-      return ('no scenario has the tag "%s", %s'):format(name, near.suggest(name, tags)
-        or (#tags > 0 and "there are: " .. table.concat(tags, ", ") or "none has any tag"))
+    local sentence = nothing_of_tag(tag, scenarios)
+    if sentence then
+      return sentence
     end
   end
-  return ("none of %d scenarios fits what was asked for"):format(#scenarios)
+  local wanted, left = by_line(scenarios, entries), {}
+  for _, scenario in ipairs(scenarios) do
+    left[#left + 1] = wanted[scenario] and scenario or nil
+  end
+  local sentence = #left == 0 and nothing_at_lines(scenarios, entries)
+  for i = 1, not sentence and #steps or 0 do
+    local fits_step, why = steps[i](settings, left, last_failed)
+    local kept = {}
+    for _, scenario in ipairs(left) do
+      kept[#kept + 1] = (not fits_step or fits_step(M.full_name(scenario), scenario)) and scenario or nil
+    end
+    if #kept == 0 then
+      return why
+    end
+    left = kept
+  end
+  return sentence or ("the %s shard of %d has none of %d scenarios"):format(settings.shard
+    and settings.shard.index .. "." or "only", settings.shard and settings.shard.of or 1, #left)
 end
 
 return M

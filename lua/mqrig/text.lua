@@ -51,6 +51,20 @@ function M.cut(s, columns)
   return s:sub(1, utf8.offset(s, columns - 2) - 1) .. "..."
 end
 
+--- Lines of at most `columns` characters of a text of one line, broken at spaces where there are any.
+function M.wrap(s, columns)
+  local lines = {}
+  while (utf8.len(s) or #s) > columns do
+    local stop = (utf8.offset(s, columns + 1) or columns + 1) - 1 -- the last byte that fits
+    local space = s:sub(1, stop + 1):match "^.*() "
+    local at = space and space > stop // 2 and space or stop + 1
+    lines[#lines + 1] = s:sub(1, at - 1)
+    s = s:sub(at):gsub("^ ", "")
+  end
+  lines[#lines + 1] = s
+  return lines
+end
+
 --- A word as a shell takes it.
 function M.shell(word)
   if word ~= "" and not word:find "[^%w%-_./:=,@%%+]" then

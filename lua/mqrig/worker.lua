@@ -1,6 +1,6 @@
 -- worker: the child's side of a run. It has all loaded scenarios by inheritance, is told which to run, one at a time,
 -- and answers with the result. Messages are JSON: { scenario=, seed=, run_seed=, round= } comes, a result goes; "stop"
--- comes as it is.
+-- comes as it is, and "closing" goes when a scenario's time is over and what it made is being closed.
 
 local core = require "mqrig.core"
 local capture = require "mqrig.capture"
@@ -63,6 +63,7 @@ local function options_of(scenario, job, settings, hooks)
     seed = job.seed, run_seed = job.run_seed, broker = settings.broker, net = settings.net, version = settings.mqtt,
     params = params, faults = settings.fault, memory = settings.memory, capture = settings.capture, out = settings.out,
     timeout_s = scenario.timeout_s or settings.timeout, verbose = settings.verbose, stop = hooks.stop, log = hooks.log,
+    closing = hooks.closing,
   }
 end
 
@@ -75,20 +76,19 @@ local function failed(message, more)
 end
 
 local function keep_timeline(scenario, job, settings, result)
-  local lines = result.timeline
+  local timeline = result.timeline
   result.timeline = nil
-  if not lines or not capture.is_wanted(settings, result.verdict) then
+  if not timeline or not capture.is_wanted(settings, result.verdict) then
     return
   end
-  local file = capture.path(scenario, settings, job.round)
-  local path, sentence = capture.write(file, scenario, result, lines, job.run_seed)
-  if not path then
+  local stem = capture.path(scenario, settings, job.round)
+  local files, sentence = capture.write(stem, scenario, result, timeline, job.run_seed)
+  if not files then
     result.trouble = sentence
     return
   end
   local holder = result.failure or result
-  holder.files = holder.files or {}
-  table.insert(holder.files, path)
+  holder.files = table.move(files, 1, #files, #(holder.files or {}) + 1, holder.files or {})
 end
 
 local function keep_logs(result, logs)
@@ -102,10 +102,11 @@ local function keep_logs(result, logs)
   result.logs = all
 end
 
-local function run(scenario, job, settings, stop)
+local function run(scenario, job, settings, hooks)
   local logs = {}
   local options, sentence = options_of(scenario, job, settings, {
-    stop = stop,
+    stop = hooks.stop,
+    closing = hooks.closing,
     log = function(line)
       logs[#logs + 1] = tostring(line)
     end,
@@ -118,11 +119,12 @@ local function run(scenario, job, settings, stop)
   if not ok then
     result = failed("mqrig itself failed: " .. tostring(result), { internal = true })
   end
-  if result.failure and result.failure.message == "not enough memory" then
+  if result.failure and (result.failure.message or ""):find "^not enough memory" then
     local most = settings.memory >> 20
     result.failure.message = ("not enough memory: it needs more than its %d MiB (--memory)"):format(most)
   end
   result.duration_ns = result.duration_ns or core.now() - began_ns
+  core.end_orphans()
   keep_logs(result, logs)
   keep_timeline(scenario, job, settings, result)
   return result
@@ -131,6 +133,7 @@ end
 --- What the child does. `scenarios` as loaded by the parent.
 function M.body(channel, scenarios, settings)
   local job, stopped
+  io.stdout:setvbuf "line" -- what is printed stays in its order beside what goes to stderr
   core.open()
   channel:on(function(message)
     if message == nil then
@@ -145,9 +148,14 @@ function M.body(channel, scenarios, settings)
     if job then
       local now = job
       job = nil
-      local result = run(scenarios[now.scenario], now, settings, function()
-        return stopped
-      end)
+      local result = run(scenarios[now.scenario], now, settings, {
+        stop = function()
+          return stopped
+        end,
+        closing = function()
+          channel:send "closing"
+        end,
+      })
       io.stdout:flush()
       io.stderr:flush()
       channel:send(dkjson.encode(portable(result, 0)))

@@ -28,6 +28,14 @@ function core.guarded(deadline_ns, fn, ...)
   return table.unpack(results, 1, results.n)
 end
 
+core.guarded_resume = function(_, co, ...)
+  return coroutine.resume(co, ...)
+end
+function core.end_orphans() end
+function core.remove_tree() end
+function core.descriptors_left()
+  return 1000
+end
 function core.memory_limit() end
 function core.memory_used()
   return math.floor(collectgarbage "count" * 1024)
@@ -103,6 +111,11 @@ end
 
 local Worker = {}
 Worker.__index = Worker
+
+function Worker.take_output() end
+function Worker.pid()
+  return 0
+end
 
 function Worker:step()
   while self.inbox[1] and self.on_message do

@@ -31,6 +31,7 @@ local function mqrig(...)
     function file.flush()
       return file
     end
+    file.setvbuf = file.flush
     return file
   end
   local stdout, stderr, io_write = io.stdout, io.stderr, io.write

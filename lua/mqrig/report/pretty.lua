@@ -58,13 +58,24 @@ local function location(file, number)
   return number and ("%s:%d"):format(file, number) or file
 end
 
+-- The first `most` lines of a message, none longer than `columns`.
+local function wrapped(message, most, columns)
+  local lines = {}
+  for _, s in ipairs(text.lines(message)) do
+    for _, piece in ipairs(text.wrap(text.printable(s), columns)) do
+      if #lines < most then
+        lines[#lines + 1] = piece
+      end
+    end
+  end
+  return lines
+end
+
 function Reporter:file_error(e)
   line(self, ("did not load  %s"):format(e.file), "red")
   line(self, "  " .. location(e.file, e.line))
-  for i, s in ipairs(text.lines(e.message)) do
-    if i <= 8 then
-      line(self, "    " .. s)
-    end
+  for _, s in ipairs(wrapped(e.message, 8, M.COLUMNS - 4)) do
+    line(self, "    " .. s)
   end
   local source = source_line(e.file, e.line)
   if source then
@@ -95,6 +106,17 @@ local function windows(a, b, columns)
   return window(a), window(b)
 end
 
+-- At most four lines of a traceback; none where it only says again where the failure is.
+local function callers(traceback, here)
+  local lines = {}
+  for _, s in ipairs(text.lines(traceback)) do
+    if #lines < 4 and not s:find "^stack traceback" and not s:find("[C]", 1, true) then
+      lines[#lines + 1] = s:gsub("^%s+", "")
+    end
+  end
+  return #lines == 1 and lines[1]:sub(1, #here + 1) == here .. ":" and {} or lines
+end
+
 -- Lines of the failure before and after the timeline, each { text, color }.
 local function head(failure, scenario)
   local lines = {}
@@ -108,12 +130,8 @@ local function head(failure, scenario)
     add("    " .. source:gsub("^%s+", ""):gsub("\t", "  "), "bold")
   end
   local has_values = failure.expected ~= nil or failure.got ~= nil
-  local message = text.lines(failure.message or "failed without a message")
-  local most = has_values and 2 or 6
-  for i, s in ipairs(message) do
-    if i <= most then
-      add("  " .. s)
-    end
+  for _, s in ipairs(wrapped(failure.message or "failed without a message", has_values and 2 or 6, M.COLUMNS - 2)) do
+    add("  " .. s)
   end
   if has_values then
     local expected, got = text.printable(failure.expected or "(nothing)"), text.printable(failure.got or "(nothing)")
@@ -121,12 +139,8 @@ local function head(failure, scenario)
     add("  expected  " .. expected, "green")
     add("  got       " .. got, "red")
   elseif failure.traceback then
-    local count = 0
-    for _, s in ipairs(text.lines(failure.traceback)) do
-      if count < 4 and not s:find "^stack traceback" and not s:find("[C]", 1, true) then
-        add("    " .. s:gsub("^%s+", ""), "dim")
-        count = count + 1
-      end
+    for _, s in ipairs(callers(failure.traceback, location(file, number))) do
+      add("    " .. s, "dim")
     end
   end
   return lines
@@ -154,7 +168,7 @@ local function newest(lines, heading, list, most)
   local which = from > 1 and (", the last %d lines"):format(#list - from + 1) or ""
   lines[#lines + 1] = { ("  %s%s:"):format(heading, which) }
   for i = from, #list do
-    lines[#lines + 1] = { "    " .. list[i], "dim" }
+    lines[#lines + 1] = { "    " .. list[i]:gsub("\t", "  "), "dim" }
   end
 end
 
@@ -205,7 +219,7 @@ function Reporter:scenario_end(e)
     whole_line(self, "passed   " .. name_of(e) .. slow(result), "green")
   end
   for _, s in ipairs(self.verbose and result.logs or {}) do
-    line(self, "    " .. s, "dim")
+    line(self, "    " .. s:gsub("\t", "  "), "dim")
   end
 end
 
@@ -214,7 +228,7 @@ local function show_ends(self, e)
     local what = e.ended == "timeout" and "the run's time was up" or "interrupted"
     line(self, ("%s: %d not run"):format(what, e.not_run), "yellow")
   elseif e.not_run > 0 then
-    line(self, ("stopped after the first failure: %d not run"):format(e.not_run), "yellow")
+    line(self, ("%s%d not run"):format(e.failed > 0 and "stopped after the first failure: " or "", e.not_run), "yellow")
   end
   if e.file_errors > 0 then
     line(self, ("%d file%s did not load"):format(e.file_errors, e.file_errors == 1 and "" or "s"), "red")

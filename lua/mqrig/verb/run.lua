@@ -21,13 +21,14 @@ broker, a report that cannot be written), 70 internal error, 124 run timeout, 13
 130, 124, 70, 5, 3, 1.]])
 end
 
-function M.run(arguments)
+function M.run(arguments, cli)
   local settings, sentence = flags.resolve(arguments)
   if not settings then
     return nil, sentence
   elseif settings.list then
     return list.show(arguments.path, settings, false)
   end
+  settings.program = cli.program
   return runner.run(arguments.path, settings)
 end
 
