@@ -1,7 +1,10 @@
 #include "bind/ltimeline.h"
 
+#include <time.h>
+
 #include "bind/lpacket.h"
 #include "bind/lworld.h"
+#include "host/capture.h"
 #include "host/story.h"
 #include "mqtt/decode.h"
 
@@ -132,6 +135,26 @@ static int ltimeline_story(lua_State *L) {
   return 1;
 }
 
+/* What the time is since 1970 where the monotonic clock is 0. */
+static int64_t ltimeline_epoch_ns(lua_State *L) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - net_now(lworld_enter(L)->net);
+}
+
+/* (path, comment) -> true | nil, sentence */
+static int ltimeline_capture(lua_State *L) {
+  struct err err;
+  struct timeline *t = ltimeline_check(L);
+  int64_t begin_ns = timeline_begin(t) + ltimeline_epoch_ns(L);
+  bool written = capture_write(t, luaL_checkstring(L, 2), begin_ns, luaL_checkstring(L, 3), &err);
+  lua_pushboolean(L, written);
+  if (written) return 1;
+  lua_pushnil(L);
+  lua_pushstring(L, err.text);
+  return 2;
+}
+
 static int ltimeline_entry(lua_State *L) {
   struct timeline *t = ltimeline_check(L);
   struct timeline_entry e;
@@ -158,9 +181,11 @@ static int ltimeline_entry(lua_State *L) {
 
 void ltimeline_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    { "note", ltimeline_note },   { "who", ltimeline_who },         { "last", ltimeline_last },
-    { "find", ltimeline_find },   { "lines", ltimeline_lines },     { "entry", ltimeline_entry },
-    { "story", ltimeline_story }, { "dropped", ltimeline_dropped }, { NULL, NULL },
+    { "note", ltimeline_note },       { "who", ltimeline_who },
+    { "last", ltimeline_last },       { "find", ltimeline_find },
+    { "lines", ltimeline_lines },     { "entry", ltimeline_entry },
+    { "story", ltimeline_story },     { "capture", ltimeline_capture },
+    { "dropped", ltimeline_dropped }, { NULL, NULL },
   };
   static const luaL_Reg functions[] = { { "timeline", ltimeline_new },
                                         { "use_timeline", ltimeline_use },

@@ -260,7 +260,9 @@ static void peer_accepted(void *arg, struct stream *s) {
   c->broker = broker_accept(p->broker, c, peer_now(p));
   c->chain = chain_new(p->net, &peer_stream, c);
   chain_attach(c->chain, s);
-  if (p->timeline) timeline_note(p->timeline, peer_now(p), c->who, TIMELINE_OPEN, "from %s", stream_peer(s));
+  if (p->timeline) {
+    timeline_note(p->timeline, peer_now(p), c->who, TIMELINE_OPEN, "from %s to %s", stream_peer(s), stream_local(s));
+  }
   if (p->handler.accepted) p->handler.accepted(p->arg, c);
   peer_settle(p);
   peer_leave(p);

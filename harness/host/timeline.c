@@ -221,6 +221,10 @@ void timeline_note(struct timeline *t, int64_t now_ns, uint32_t who, enum timeli
   timeline_add(t, now_ns, who, kind, slice_text(text));
 }
 
+int64_t timeline_begin(const struct timeline *t) {
+  return t->begin_ns;
+}
+
 uint64_t timeline_first(const struct timeline *t) {
   return t->last < t->first ? 0 : t->first;
 }

@@ -15,7 +15,7 @@
 enum timeline_kind {
   TIMELINE_UP,    /* a packet from client to broker */
   TIMELINE_DOWN,  /* a packet from broker to client */
-  TIMELINE_OPEN,  /* text: addresses */
+  TIMELINE_OPEN,  /* text: addresses, "CLIENT to BROKER", or "from CLIENT to BROKER" of who accepted it */
   TIMELINE_END,   /* text: how it ended */
   TIMELINE_FAULT, /* text: what was done, to no packet */
   TIMELINE_NOTE,  /* text */
@@ -67,6 +67,7 @@ void timeline_join(struct timeline *t, uint32_t who);
 void timeline_add_hit(struct timeline *t, int64_t now_ns, uint32_t who, const char *text,
                       const struct timeline_hit *hit);
 
+int64_t timeline_begin(const struct timeline *t);  /* its begin_ns */
 uint64_t timeline_first(const struct timeline *t); /* number of the oldest entry kept; 0: none */
 uint64_t timeline_last(const struct timeline *t);
 bool timeline_get(const struct timeline *t, uint64_t number, struct timeline_entry *out);

@@ -1,19 +1,20 @@
--- capture: the whole timeline of a scenario as a text file in --out.
+-- capture: the whole timeline of a scenario in --out: as text for people, and as packets for analysers (pcapng).
 
 local core = require "mqrig.core"
+local faultlines = require "mqrig.faultlines"
 local paths = require "mqrig.paths"
 local select_ = require "mqrig.select"
 local text = require "mqrig.text"
 
 local M = {}
 
---- The file for one run of a scenario: `mqrig-out/hello-12-a-reset-while-1f2e3d4c.txt`. Made of its names only, so that
---- the same failure overwrites its capture of before.
+--- The files for one run of a scenario, without their ends: `mqrig-out/hello-12-a-reset-while-1f2e3d4c`. Made of its
+--- names only, so that the same failure overwrites its capture of before.
 function M.path(scenario, settings, round)
   local stem = text.slug(paths.base(scenario.file):gsub("%.lua$", ""), 40)
   local mark = text.hash(select_.full_name(scenario)) & 0xffffffff
   local again = settings["repeat"] > 1 or settings.until_fail
-  local name = ("%s-%d-%s-%08x%s.txt"):format(stem, scenario.line, text.slug(scenario.name, 60), mark,
+  local name = ("%s-%d-%s-%08x%s"):format(stem, scenario.line, text.slug(scenario.name, 60), mark,
     again and "-run-" .. round or "")
   return paths.join(settings.out, name)
 end
@@ -22,26 +23,34 @@ function M.is_wanted(settings, verdict)
   return settings.capture == "always" or (settings.capture == "on-failure" and verdict == "failed")
 end
 
---- Writes the lines: the path, or nil and a sentence.
-function M.write(path, scenario, result, lines, seed)
-  local made, problem = core.make_directory(paths.folder(path))
-  local file
-  if made then
-    file, problem = io.open(path, "w")
-  end
+local function write_text(path, title, timeline)
+  local file, problem = io.open(path, "w")
   if not file then
-    return nil, ("the capture %s cannot be written: %s"):format(path, problem)
+    return nil, problem
   end
-  file:write(("# %s\n# %s:%d, %s, seed %d\n"):format(text.printable(scenario.name), scenario.file, scenario.line,
-    result.verdict, seed))
-  for _, line in ipairs(lines) do
+  file:write("# ", title:gsub("\n", "\n# "), "\n")
+  for _, line in ipairs(faultlines.all(timeline)) do
     file:write(line, "\n")
   end
-  local written, why = file:close()
-  if not written then
-    return nil, ("the capture %s is not complete: %s"):format(path, why)
+  return file:close()
+end
+
+--- Writes both: their paths, or nil and a sentence.
+function M.write(stem, scenario, result, timeline, seed)
+  local title = ("%s\n%s:%d, %s, seed %d"):format(text.printable(scenario.name), scenario.file, scenario.line,
+    result.verdict, seed)
+  local lines, packets = stem .. ".txt", stem .. ".pcapng"
+  local written, problem = core.make_directory(paths.folder(stem))
+  if written then
+    written, problem = write_text(lines, title, timeline)
   end
-  return path
+  if written then
+    written, problem = timeline:capture(packets, title)
+  end
+  if not written then
+    return nil, ("the capture %s cannot be written: %s"):format(stem, problem)
+  end
+  return { lines, packets }
 end
 
 return M

@@ -13,7 +13,6 @@ local M = {}
 
 M.TIMEOUT_S = 10           -- of a scenario that names none
 M.FAILURE_LINES = 40       -- of the timeline, in a failure
-local TIMELINE_LINES = 100000
 local CLOSE_NS = 5000000000 -- for each thing that is closed
 local GUARD_NS = 500000000  -- after its time is over, a scenario is stopped inside its code
 
@@ -168,11 +167,11 @@ local function close_left(scheduler)
   end)
 end
 
-local function complete(failed, scenario, timeline)
+local function complete(failed, scenario, timeline, verbose)
   failed.file = failed.file or scenario.file
   failed.line = failed.line or scenario.line
   failed.source = source_line(failed.file, failed.line)
-  failed.timeline = require("mqrig.faultlines").lines(timeline, M.FAILURE_LINES)
+  failed.timeline = require("mqrig.faultlines").lines(timeline, M.FAILURE_LINES, verbose)
   return failed
 end
 
@@ -228,7 +227,7 @@ local function run_open(scenario, options, result)
   core.memory_limit(0)
   if failed then
     collectgarbage() -- a scenario may have failed for want of memory
-    failed = complete(failed, scenario, timeline)
+    failed = complete(failed, scenario, timeline, options.verbose)
   end
   result.stopped = failed and failed.stopped
   result.interrupted = result.stopped
@@ -241,13 +240,13 @@ local function run_open(scenario, options, result)
   local closing = close_all(scheduler, t)
   if closing and not failed then
     closing.message = "while closing: " .. closing.message
-    failed = complete(closing, scenario, timeline)
+    failed = complete(closing, scenario, timeline, options.verbose)
   end
   result.logs = collect_logs(t)
   result.failure = failed
   local capture = options.capture
   if capture == "always" or (failed and capture == "on-failure") then
-    result.timeline = timeline:lines(TIMELINE_LINES)
+    result.timeline = timeline
   end
   core.use_timeline(nil)
 end

@@ -16,7 +16,8 @@ M.FILE_TIME_S = 2 -- for the settings file to return
 
 --- name (as the key of the settings table and of the file; "-" for "_" on the command line), short, kind ("value",
 --- "flag", or "list"), argument and help for people, check, default, split (what separates items in one text), again
---- (goes into the command that runs a failure again), group (of the help).
+--- (goes into the command that runs a failure again), group (of the help), words (what can be completed, where `argument`
+--- does not say).
 M.fields = {
   { name = "filter", short = "f", kind = "list", argument = "TEXT", check = checks.text, group = "which",
     help = "only scenarios whose file or name has TEXT in it" },
@@ -64,7 +65,7 @@ M.fields = {
     group = "what", help = "a value for t.params" },
 
   { name = "report", short = "r", kind = "list", argument = "FORMAT[:FILE]", check = checks.report, split = ",",
-    group = "output",
+    group = "output", words = "pretty|tap|junit|json",
     help = "pretty, tap, junit or json, to FILE or standard output; may be repeated (default pretty)" },
   { name = "verbose", short = "v", kind = "flag", group = "output",
     help = "logs and output of those that passed, too" },
@@ -74,7 +75,7 @@ M.fields = {
   { name = "capture", kind = "value", argument = "on-failure|always|never",
     check = checks.choice("on-failure", "always", "never"), default = "on-failure",
     group = "output",
-    help = "write the whole packet timeline, a text file in --out (default on-failure)" },
+    help = "write all packets to --out, as text and as pcapng for Wireshark (default on-failure)" },
   { name = "out", kind = "value", argument = "DIR", check = checks.text, default = "mqrig-out", group = "output",
     help = "where captures and the list of failures go (default mqrig-out)" },
 }

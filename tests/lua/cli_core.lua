@@ -163,6 +163,17 @@ package.preload["mqrig.core"] = function()
   return core
 end
 
+local timeline = {
+  story = function()
+    return { { "one", "" }, { "two", "   !! drop" } }
+  end,
+  capture = function(_, path, title)
+    local file = assert(io.open(path, "w"))
+    file:write(title)
+    return file:close()
+  end,
+}
+
 package.preload["mqrig.scenario"] = function()
   return {
     run = function(scenario, options)
@@ -173,7 +184,7 @@ package.preload["mqrig.scenario"] = function()
         return { verdict = "skipped", reason = problem.skip, duration_ns = 0 }
       end
       local failure = type(problem) == "table" and problem or { message = problem }
-      return { verdict = "failed", duration_ns = 2000000, failure = failure, timeline = { "one", "two" } }
+      return { verdict = "failed", duration_ns = 2000000, failure = failure, timeline = timeline }
     end,
   }
 end

@@ -144,11 +144,13 @@ gives(0, "\n2 passed, 0 failed, 0 skipped\n$", nil, "run", "--last-failed", good
 gives(4, nil, "no scenario failed in the last run", "run", "--last-failed", good, failing)
 write("failing.lua", fixed)
 
--- The capture: a text file, named in the report.
+-- The capture: text and packets, named in the report.
 out = gives(1, "written   ", nil, "run", failing .. ":3")
-local path = out:match "written   ([^\n]+)"
-local content = io.open(path):read "a"
-assert(content:find "^# fails\n" and content:find "\none\ntwo\n$", content)
+local path, packets = out:match "written   ([^\n]+)%.txt\n%s+([^\n]+)%.pcapng\n"
+assert(path and path == packets, out)
+local content = io.open(path .. ".txt"):read "a"
+assert(content:find "^# fails\n# [^\n]+, failed, seed %d+\n" and content:find "\none\ntwo   !! drop\n$", content)
+assert(io.open(path .. ".pcapng"):read("a"):find "^fails\n")
 out = gives(1, nil, nil, "run", "--capture", "never", failing .. ":3")
 assert(not out:find "written")
 

@@ -126,4 +126,4 @@ local function draw(seed)
 end
 assert(draw(1) == draw(1) and draw(1) ~= draw(2))
 r = run(function(t) t:log("one", 2, { 3 }) error "x" end, { capture = "always" })
-assert(r.failure.timeline[1] == "one 2 { 3 }" and r.timeline[1])
+assert(r.failure.timeline[1] == "one 2 { 3 }" and r.timeline:story()[1])
