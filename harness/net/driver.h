@@ -19,6 +19,7 @@ struct net_ops {
   void (*flush)(struct stream *s);
   void (*pause)(struct stream *s, bool paused);
   size_t (*unsent)(const struct stream *s);
+  void (*hurry)(struct stream *s); /* may be NULL */
   void (*shutdown)(struct stream *s);
   void (*set_buffers)(struct stream *s, size_t send, size_t receive);
   void (*close)(struct stream *s);

@@ -47,6 +47,7 @@ static const struct net_ops evnet_ops = {
   .flush = evstream_flush,
   .pause = evstream_pause,
   .unsent = evstream_unsent,
+  .hurry = evstream_hurry,
   .shutdown = evstream_shutdown,
   .set_buffers = evstream_set_buffers,
   .close = evstream_close,

@@ -230,6 +230,15 @@ static void evstream_free(struct evstream *s) {
   evworld_freed(w);
 }
 
+/* Leaving TCP_REPAIR sends a window probe, and that is answered at once. Without the capability nothing happens. */
+void evstream_hurry(struct stream *stream) {
+  int on = 1, off = 0;
+  const struct evstream *s = evstream_of(stream);
+  if (s->is_unix || s->connecting || s->source.fd < 0) return;
+  if (setsockopt(s->source.fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0) return;
+  setsockopt(s->source.fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof off);
+}
+
 void evstream_close(struct stream *stream) {
   evstream_free(evstream_of(stream));
 }

@@ -41,6 +41,7 @@ enum stream_end evstream_kind(int why);
 void evstream_flush(struct stream *stream);
 void evstream_pause(struct stream *stream, bool paused);
 size_t evstream_unsent(const struct stream *stream);
+void evstream_hurry(struct stream *stream);
 void evstream_shutdown(struct stream *stream);
 void evstream_set_buffers(struct stream *stream, size_t send, size_t receive);
 void evstream_close(struct stream *stream);

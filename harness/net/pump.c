@@ -104,6 +104,7 @@ void pump_reset(struct chain *c, bool writing) {
   free(c->failure);
   c->failure = NULL;
   pump_fail(c, STREAM_RESET, writing, "reset by this side");
+  if (stream_unsent(c->stream)) stream_hurry(c->stream);
   pump_check_reset(c);
 }
 

@@ -33,6 +33,10 @@ void stream_pause(struct stream *s, bool paused) {
   s->net->ops->pause(s, paused);
 }
 
+void stream_hurry(struct stream *s) {
+  if (s->net->ops->hurry) s->net->ops->hurry(s);
+}
+
 size_t stream_unsent(const struct stream *s) {
   return s->net->ops->unsent(s);
 }

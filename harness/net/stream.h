@@ -53,6 +53,10 @@ void stream_pause(struct stream *s, bool paused);
 /* Bytes written that the other end's kernel has not acknowledged yet. */
 size_t stream_unsent(const struct stream *s);
 
+/* Asks the other end's kernel to acknowledge now what it has, where this system can: a delayed acknowledgement takes up
+ * to 40 ms. */
+void stream_hurry(struct stream *s);
+
 /* FIN: no more writing, `output` is not asked again; reading goes on. */
 void stream_shutdown(struct stream *s);
 
