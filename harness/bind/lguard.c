@@ -12,6 +12,7 @@
 
 #define LGUARD_TICK_US 100000
 #define LGUARD_NEVER   INT64_MAX
+#define LGUARD_STOPPED "stopped: it never yields (its time is over, and it neither returned nor waited)"
 
 /* One state a process, and signal handlers can only see statics. */
 static struct {
@@ -79,7 +80,7 @@ static void lguard_raise(lua_State *L, lua_Debug *ar) {
     return;
   }
   lguard_where(L);
-  lua_pushliteral(L, "stopped: it never yields (its time is over, and it neither returned nor waited)");
+  lua_pushliteral(L, LGUARD_STOPPED);
   lua_concat(L, 2);
   lua_error(L);
 }
@@ -130,7 +131,6 @@ static void lguard_leave(lua_State *L, struct lguard_outer outer) {
   lguard.running = outer.running;
   lguard.deadline_ns = outer.deadline_ns;
   lguard.trusted = outer.trusted;
-  lguard_tick(0); /* a coroutine that was stopped: who resumed it is to be stopped, too */
 }
 
 static int lguard_traceback(lua_State *L) {
@@ -152,18 +152,37 @@ static int lguard_guarded(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* Time is over for who wants to resume: it would begin one coroutine after the other, and be stopped in each. */
+static int lguard_refuse(lua_State *L) {
+  lguard_tick(0);
+  lua_pushboolean(L, 0);
+  lua_pushliteral(L, LGUARD_STOPPED);
+  return 2;
+}
+
+/* Why a coroutine cannot be resumed, in the words of the standard library, or NULL. */
+static const char *lguard_why_not(lua_State *L, lua_State *co, int arguments) {
+  lua_Debug at;
+  int status = lua_status(co);
+  if (co == L || (status == LUA_OK && lua_getstack(co, 0, &at))) return "cannot resume non-suspended coroutine";
+  if (status != LUA_OK && status != LUA_YIELD) return "cannot resume dead coroutine";
+  if (status == LUA_OK && lua_gettop(co) == 0) return "cannot resume dead coroutine";
+  return lua_checkstack(co, arguments) ? NULL : "too many arguments to resume";
+}
+
 /* core.guarded_resume(deadline_ns, co, ...): as coroutine.resume */
 static int lguard_resume(lua_State *L) {
   int64_t deadline_ns = luaL_optinteger(L, 1, LGUARD_NEVER);
   lua_State *co = lua_tothread(L, 2);
   luaL_argexpected(L, co, 2, "coroutine");
   int arguments = lua_gettop(L) - 2, results = 0;
-  bool dead = lua_status(co) == LUA_OK && lua_gettop(co) == 0;
-  if (dead || !lua_checkstack(co, arguments) || (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD)) {
+  const char *why = lguard_why_not(L, co, arguments);
+  if (why) {
     lua_pushboolean(L, 0);
-    lua_pushstring(L, dead ? "cannot resume dead coroutine" : "cannot resume this coroutine");
+    lua_pushstring(L, why);
     return 2;
   }
+  if (lguard.running && lguard_clock() >= lguard.deadline_ns) return lguard_refuse(L);
   lua_xmove(L, co, arguments);
   struct lguard_outer outer = lguard_enter(co, deadline_ns);
   int status = lua_resume(co, L, arguments, &results);

@@ -13,6 +13,11 @@ local function is_ours(source)
   return source:sub(1, #home) == home
 end
 
+--- Whether a file, as messages name it, is one of the library's.
+function M.is_ours(file)
+  return is_ours("@" .. file)
+end
+
 --- File and line of the innermost Lua function outside the library, in `co` or here; nil if there is none.
 function M.where(co)
   local level = co and 0 or 2

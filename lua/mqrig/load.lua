@@ -11,7 +11,7 @@ local registry = require "mqrig.registry"
 
 local M = {}
 
-M.LOAD_TIME_S = 10 -- for one file
+M.LOAD_TIME_S = 10 -- for one file, unless told otherwise
 
 local LIBRARIES = { "string", "table", "math", "os", "io", "coroutine", "utf8", "debug" }
 local FUNCTIONS = {
@@ -94,17 +94,27 @@ local function passed(co, ok, first, ...)
   if ok then
     return first, ...
   end
-  coroutine.close(co)
+  if coroutine.status(co) == "dead" then
+    coroutine.close(co)
+  end
   error(first, 0)
+end
+
+local function check_type(value, wanted, name)
+  if type(value) ~= wanted then
+    error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name, wanted, type(value)), 3)
+  end
 end
 
 -- A scenario's own coroutines: the guard has to know what runs, to stop it where it stands.
 local function coroutines(env)
   local resume, never = core.guarded_resume, math.maxinteger
   env.coroutine.resume = function(co, ...)
+    check_type(co, "thread", "resume")
     return resume(never, co, ...)
   end
   env.coroutine.wrap = function(fn)
+    check_type(fn, "function", "wrap")
     local co = coroutine.create(fn)
     return function(...)
       return passed(co, resume(never, co, ...))
@@ -197,7 +207,10 @@ end
 
 -- The message without traceback, its line if it names one, and the file in full.
 local function explain(message, file)
-  local text = tostring(message):gsub("\nstack traceback:.*$", "")
+  if type(message) ~= "string" then
+    return "an error that is no text was raised: " .. require("mqrig.show").value(message)
+  end
+  local text = message:gsub("\nstack traceback:.*$", "")
   local short = short_name(file)
   if text:sub(1, #short + 1) == short .. ":" then
     text = file .. text:sub(#short + 1)
@@ -211,25 +224,25 @@ local function explain(message, file)
   elseif text:find("not enough memory", 1, true) then
     text = "not enough memory: the file needs more than --memory while it loads"
   end
-  return text, math.tointeger(tonumber(line or nil)), tostring(message):match "\n(stack traceback:.*)$"
+  return text, math.tointeger(tonumber(line or nil)), message:match "\n(stack traceback:.*)$"
 end
 
-local function run_chunk(chunk)
+local function run_chunk(chunk, time_s)
   loading = true
-  local ok, problem = core.guarded(core.now() + math.floor(M.LOAD_TIME_S * 1e9), chunk)
+  local ok, problem = core.guarded(core.now() + math.floor((time_s or M.LOAD_TIME_S) * 1e9), chunk)
   loading = false
   return ok, problem
 end
 
 --- Loads one file: its scenarios, or nil and { file=, line= or nil, message=, traceback= or nil }.
-function M.file(file, memory_bytes)
+function M.file(file, memory_bytes, time_s)
   local chunk, problem = loadfile(file, "t", M.environment(paths.folder(file)))
   local list
   if chunk then
     core.memory_limit(memory_bytes)
     registry.begin(file)
     local ok
-    ok, problem = run_chunk(chunk)
+    ok, problem = run_chunk(chunk, time_s)
     core.memory_limit(0)
     list = registry.finish()
     if ok then
@@ -241,10 +254,10 @@ function M.file(file, memory_bytes)
 end
 
 --- Loads the files of paths.expand: the scenarios in order, and a list of errors.
-function M.files(entries, memory_bytes)
+function M.files(entries, memory_bytes, time_s)
   local scenarios, errors = {}, {}
   for _, entry in ipairs(entries) do
-    local list, problem = M.file(entry.file, memory_bytes)
+    local list, problem = M.file(entry.file, memory_bytes, time_s)
     errors[#errors + 1] = problem
     for _, scenario in ipairs(list or {}) do
       scenarios[#scenarios + 1] = scenario
