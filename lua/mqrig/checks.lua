@@ -154,7 +154,7 @@ function M.flag(value)
   if yes[word] or no[word] then
     return yes[word] or false
   end
-  return nil, ('is 1 or 0, not "%s"'):format(tostring(value))
+  return nil, ('is true or false, not "%s"'):format(tostring(value))
 end
 
 return M

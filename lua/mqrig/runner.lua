@@ -9,6 +9,7 @@ local core = require "mqrig.core"
 local environment = require "mqrig.environment"
 local lastfailed = require "mqrig.lastfailed"
 local load_ = require "mqrig.load"
+local near = require "mqrig.near"
 local paths = require "mqrig.paths"
 local pool = require "mqrig.pool"
 local progress = require "mqrig.progress"
@@ -87,7 +88,7 @@ local function count_verdict(self, job, result)
     self.failed = self.failed + 1
     self.verdicts[name] = true
     if #self.failures < M.FAILURES_KEPT then
-      table.insert(self.failures, { scenario = scenario })
+      table.insert(self.failures, { scenario = scenario, round = self.rounds ~= 1 and job.round or nil })
     end
     if self.settings.fail_fast or self.settings.until_fail then
       self.enough = true
@@ -282,7 +283,7 @@ function M.collect(arguments, settings)
   if not entries then
     return nil, sentence, M.USAGE
   end
-  local scenarios, errors = load_.files(entries, settings.memory)
+  local scenarios, errors = load_.files(entries, settings.memory, settings.timeout)
   local last = settings.last_failed and lastfailed.read(settings) or nil
   local selected = select_.select(scenarios, entries, settings, last)
   if #selected == 0 then
@@ -301,6 +302,22 @@ local function nothing(collected, settings)
   return settings.no_tests == "pass" and M.PASSED or M.NOTHING
 end
 
+-- A parameter that no selected scenario has, but one much like it: a sentence. Scenarios may have undeclared ones.
+local function mistyped_param(selected, settings)
+  local known = {}
+  for _, scenario in ipairs(selected) do
+    for key in pairs(scenario.params) do
+      known[key] = true
+    end
+  end
+  for _, pair in ipairs(settings.param) do
+    local hint = not known[pair[1]] and near.suggest(pair[1], near.keys(known))
+    if hint then
+      return ('--param %s: no scenario that was selected has a parameter "%s", %s'):format(pair[1], pair[1], hint)
+    end
+  end
+end
+
 --- The whole of `mqrig run`. Returns the exit status.
 function M.run(arguments, settings)
   settings.seed = settings.seed or M.new_seed()
@@ -314,6 +331,11 @@ function M.run(arguments, settings)
   if #self.selected == 0 and #self.errors == 0 then
     io.stderr:write(("mqrig: seed %d\n"):format(settings.seed))
     return nothing(collected, settings)
+  end
+  sentence = mistyped_param(self.selected, settings)
+  if sentence then
+    complain(sentence)
+    return M.USAGE
   end
   sentence = environment.open()
   if sentence then

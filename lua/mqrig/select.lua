@@ -237,8 +237,8 @@ function M.explain_nothing(scenarios, entries, settings, last_failed)
     end
     left = kept
   end
-  return sentence or ("the %s shard of %d has none of %d scenarios"):format(settings.shard
-    and settings.shard.index .. "." or "only", settings.shard and settings.shard.of or 1, #left)
+  local shard = settings.shard or { index = 1, of = 1 }
+  return sentence or ("--shard %d/%d has none of %d scenarios"):format(shard.index, shard.of, #left)
 end
 
 return M

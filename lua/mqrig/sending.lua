@@ -49,6 +49,13 @@ end
 local Sending = {}
 M.methods = Sending
 
+local function wrong_type(value, what)
+  local kind = type(value)
+  if kind ~= "string" and kind ~= "number" then
+    return ("the %s is a string, not %s"):format(what, kind == "nil" and kind or "a " .. kind)
+  end
+end
+
 local function send(self, topic, payload, options)
   local token = setmetatable({ client = self }, M.token_meta)
   local real = self.real
@@ -58,7 +65,7 @@ local function send(self, topic, payload, options)
   end
   local ok, id = pcall(core.client_publish, real, topic, payload or "", options.qos or 0, options.retain, token)
   if not ok then
-    blame.raise(blame.strip(tostring(id)))
+    blame.raise(wrong_type(topic, "topic") or wrong_type(payload or "", "payload") or blame.strip(tostring(id)))
   end
   token.packet_id = id
   return token

@@ -4,6 +4,7 @@
 
 local core = require "mqrig.core"
 local capture = require "mqrig.capture"
+local checks = require "mqrig.checks"
 local dkjson = require "dkjson"
 
 local M = {}
@@ -47,7 +48,11 @@ local function merge_params(scenario, given)
         return nil, ("--param %s: this scenario's %s is a number, not %q"):format(key, key, pair[2])
       end
     elseif type(default) == "boolean" then
-      value = value == "true" or value == "1" or value == "yes"
+      local sentence
+      value, sentence = checks.flag(value)
+      if value == nil then
+        return nil, ("--param %s: this scenario's %s %s"):format(key, key, sentence)
+      end
     end
     params[key] = value
   end

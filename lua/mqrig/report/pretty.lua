@@ -241,7 +241,8 @@ function Reporter:run_end(e)
     for i, failed in ipairs(e.failures) do
       if i <= M.AGAIN_MAX then
         local scenario = failed.scenario
-        whole_line(self, ("  %s  %s"):format(location(scenario.file, scenario.line), scenario.name))
+        local run = failed.round and (" (run %d)"):format(failed.round) or ""
+        whole_line(self, ("  %s  %s%s"):format(location(scenario.file, scenario.line), scenario.name, run))
       end
     end
     if #e.failures > M.AGAIN_MAX then
