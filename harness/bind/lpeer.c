@@ -184,6 +184,23 @@ static enum peer_verdict lpeer_packet(void *arg, struct peer_conn *conn, const s
   return verdict;
 }
 
+static void lpeer_taken(void *arg, struct peer_conn *conn, const struct packet *packet, struct slice bytes) {
+  struct lpeer *p = arg;
+  lua_State *L = p->world->L;
+  if (!lpeer_push(p)) return;
+  if (lua_getfield(L, -1, "taken") != LUA_TNIL) {
+    lua_pushvalue(L, -2);
+    lpeer_push_conn(L, peer_conn_number(conn));
+    lua_remove(L, -2);
+    if (packet) lpacket_push(L, packet);
+    else lua_pushlstring(L, (const char *)bytes.data, bytes.size);
+    lworld_call(p->world, 2, 0);
+  } else {
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+}
+
 /* Making one */
 
 static uint32_t lpeer_number(lua_State *L, const char *name) {
@@ -239,7 +256,11 @@ static int lpeer_new(lua_State *L) {
   struct lpeer *p = lua_newuserdatauv(L, sizeof *p, 1);
   *p = (struct lpeer){ .world = w };
   p->handler = (struct peer_handler){
-    .accepted = lpeer_accepted, .packet = scripted ? lpeer_packet : NULL, .ended = lpeer_ended, .trouble = lpeer_trouble
+    .accepted = lpeer_accepted,
+    .packet = scripted ? lpeer_packet : NULL,
+    .taken = lpeer_taken,
+    .ended = lpeer_ended,
+    .trouble = lpeer_trouble,
   };
   lua_newtable(L);
   lua_newtable(L);
@@ -350,6 +371,10 @@ static int lpeer_on_trouble(lua_State *L) {
   return lpeer_set(L, "trouble");
 }
 
+static int lpeer_on_taken(lua_State *L) {
+  return lpeer_set(L, "taken");
+}
+
 static int lpeer_conn_of(lua_State *L) {
   struct lpeer *p = lpeer_check(L);
   struct peer_conn *newest = peer_newest(p->peer);
@@ -393,6 +418,12 @@ static int lpeer_conn_send(lua_State *L) {
   lua_pushboolean(L, c->conn && peer_conn_send(c->conn, buffer_slice(&bytes)));
   buffer_fini(&bytes);
   return 1;
+}
+
+static int lpeer_conn_take(lua_State *L) {
+  struct lpeer_conn *c = lpeer_check_open(L);
+  peer_conn_take(c->conn, lua_toboolean(L, 2));
+  return 0;
 }
 
 static int lpeer_conn_number(lua_State *L) {
@@ -444,14 +475,14 @@ void lpeer_open(lua_State *L) {
     { "on_accept", lpeer_on_accept },
     { "on_end", lpeer_on_end },
     { "on_trouble", lpeer_on_trouble },
+    { "on_taken", lpeer_on_taken },
     { "close", lpeer_gc },
     { NULL, NULL },
   };
   static const luaL_Reg conn_methods[] = {
-    { "send", lpeer_conn_send },   { "number", lpeer_conn_number },
-    { "who", lpeer_conn_who },     { "client_id", lpeer_conn_client_id },
-    { "act", lpeer_conn_act },     { "is_open", lpeer_conn_is_open },
-    { "scope", lpeer_conn_scope }, { NULL, NULL },
+    { "send", lpeer_conn_send },           { "number", lpeer_conn_number }, { "who", lpeer_conn_who },
+    { "client_id", lpeer_conn_client_id }, { "act", lpeer_conn_act },       { "is_open", lpeer_conn_is_open },
+    { "scope", lpeer_conn_scope },         { "take", lpeer_conn_take },     { NULL, NULL },
   };
   static const luaL_Reg functions[] = { { "peer", lpeer_new }, { NULL, NULL } };
   lworld_class(L, LPEER, methods, NULL, lpeer_gc);

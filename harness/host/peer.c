@@ -45,6 +45,7 @@ struct peer_conn {
   size_t number;
   uint32_t who;
   uint8_t version; /* enum spec_version */
+  bool taken, driven;
 };
 
 static int64_t peer_now(const struct peer *p) {
@@ -160,13 +161,20 @@ static void peer_conn_show(struct peer_conn *c, struct slice raw) {
   struct peer *p = c->peer;
   struct packet packet;
   enum peer_verdict verdict = PEER_DEFAULT;
-  if (decode_packet(raw, (enum spec_version)c->version, &packet, NULL) == DECODE_OK) {
-    if (packet.type == SPEC_CONNECT) c->version = packet.version;
+  bool good = decode_packet(raw, (enum spec_version)c->version, &packet, NULL) == DECODE_OK;
+  if (good && packet.type == SPEC_CONNECT) c->version = packet.version;
+  if (c->taken) p->handler.taken(p->arg, c, good ? &packet : NULL, raw);
+  if (good && c->broker && !c->driven) {
     verdict = p->handler.packet(p->arg, c, &packet);
   }
-  if (!c->broker) return;
+  if (!c->broker || c->driven) return;
   if (verdict == PEER_DEFAULT) broker_feed(c->broker, raw, peer_now(p));
   else broker_note(c->broker, raw, peer_now(p));
+}
+
+static void peer_conn_pass(struct peer_conn *c, struct slice bytes) {
+  if (c->taken) c->peer->handler.taken(c->peer->arg, c, NULL, bytes);
+  if (c->broker && !c->driven) broker_feed(c->broker, bytes, peer_now(c->peer));
 }
 
 /* Packet by packet, for a script. What stands behind a packet that ended the connection is not looked at. */
@@ -177,7 +185,7 @@ static void peer_conn_cut(struct peer_conn *c, struct slice bytes) {
     enum cutter_piece kind = cutter_next(&c->cutter, &c->feeding, &piece);
     if (kind == CUTTER_NONE) break;
     if (kind == CUTTER_PACKET) peer_conn_show(c, piece);
-    else broker_feed(c->broker, piece, peer_now(c->peer));
+    else peer_conn_pass(c, piece);
   }
   c->feeding = slice_of(NULL, 0);
 }
@@ -392,6 +400,13 @@ struct chain *peer_conn_chain(const struct peer_conn *c) {
 
 uint32_t peer_conn_who(const struct peer_conn *c) {
   return c->who;
+}
+
+void peer_conn_take(struct peer_conn *c, bool driven) {
+  assert(c->peer->handler.packet && c->peer->handler.taken);
+  c->taken = true;
+  c->driven = driven;
+  if (driven && c->broker) broker_leave(c->broker);
 }
 
 struct slice peer_conn_client_id(const struct peer_conn *c) {

@@ -1,8 +1,8 @@
 /* peer: a listening broker made of the built-in broker: a scripted peer, or the broker under test.
  *
  * Listens, gives each connection a chain with a tap, and drives broker.h. A script may take packets over
- * (peer_intercept), send packets of its own and break connections. Connections are numbered from 1 in the order in
- * which they were accepted. A handler may call anything here, peer_free included.
+ * (peer_handler.packet, peer_conn_take), send packets of its own and break connections. Connections are numbered from 1
+ * in the order in which they were accepted. A handler may call anything here, peer_free included.
  */
 #ifndef MQRIG_PEER_H
 #define MQRIG_PEER_H
@@ -27,6 +27,8 @@ struct peer_handler {
   void (*accepted)(void *arg, struct peer_conn *c); /* before any byte; filters can be put into peer_conn_chain */
   /* Each whole packet that came in and can be taken apart. NULL: nothing is framed here, the broker gets the bytes. */
   enum peer_verdict (*packet)(void *arg, struct peer_conn *c, const struct packet *p);
+  /* What comes in on a connection that was taken: a packet, or with NULL bytes that are none. */
+  void (*taken)(void *arg, struct peer_conn *c, const struct packet *p, struct slice bytes);
   void (*ended)(void *arg, struct peer_conn *c, const char *why); /* freed after this */
   void (*trouble)(void *arg, const struct err *why);              /* cannot accept for want of descriptors */
 };
@@ -54,6 +56,9 @@ struct peer_conn *peer_newest(const struct peer *p);         /* newest that is u
 size_t peer_conn_number(const struct peer_conn *c);
 struct chain *peer_conn_chain(const struct peer_conn *c);
 uint32_t peer_conn_who(const struct peer_conn *c);
+/* From now on everything that comes in is shown by `taken`; unless `driven`, the connection goes on as before. Driven:
+ * nothing is answered, timed or closed by the broker. Only with a `packet` handler. */
+void peer_conn_take(struct peer_conn *c, bool driven);
 struct slice peer_conn_client_id(const struct peer_conn *c);
 /* At once, as far as the transport takes it: a reset that follows does not overtake it. */
 bool peer_conn_send(struct peer_conn *c, struct slice bytes);

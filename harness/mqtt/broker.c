@@ -99,6 +99,10 @@ void broker_note(struct broker_conn *c, struct slice packet, int64_t now_ns) {
   brokerin_note(c, packet, now_ns);
 }
 
+void broker_leave(struct broker_conn *c) {
+  if (c->state != BROKERCONN_CLOSING) brokerlife_disconnect(c);
+}
+
 struct broker_conn *broker_next_output(struct broker *b) {
   struct list_node *n = list_first(&b->touched);
   if (!n) return NULL;

@@ -55,6 +55,10 @@ void broker_feed(struct broker_conn *c, struct slice bytes, int64_t now_ns);
  * for what waits. PUBLISH is not routed. DISCONNECT ends the session and discards the will, without a wish to close. */
 void broker_note(struct broker_conn *c, struct slice packet, int64_t now_ns);
 
+/* The connection is a script's from now on: its session lets it go, its will is discarded, what is fed is ignored, and
+ * nothing is timed. broker_raw goes on. */
+void broker_leave(struct broker_conn *c);
+
 /* A connection that has new output or a new wish to be closed since it was last given, or NULL. */
 struct broker_conn *broker_next_output(struct broker *b);
 

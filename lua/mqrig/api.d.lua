@@ -483,9 +483,43 @@ function peer:log() end
 --- Ends it for good.
 function peer:close() end
 
---- A script of what is to come and to be sent. Not in this version: raises.
+--- Runs a list of steps beside the scenario: what is to come from the client (`"<"`), and what it is sent (`">"`).
+---
+--- - `{ "<", "PUBLISH", packet_id = 7, within = 0.5 }`: the next packet is this one, with at least these values. Beside
+---   plain values: `...` or `fault.any` (any value), a function that takes the value or not. `"any"`: any packet. Bytes
+---   in place of the name: exactly this packet. `"fin"`, `"rst"`, `"close"`: the client ends the connection so (close:
+---   in any way). A further CONNECT is that of the next connection.
+--- - `{ ">", "CONNACK", session_present = true }`: sends a packet; bytes (`fault.raw`) in place of its name; with
+---   `split = n` in pieces of n bytes, `gap` apart. An acknowledgement without `packet_id` answers the packet that came
+---   last, a SUBACK grants what was asked for; a function as a value is given that packet.
+--- - `{ ">", "rst" }`, also `fin close vanish stall resume`: what `connection` has of that name.
+--- - `{ any_order = { { "<", … }, … }, within = 30 }`: all of these, in any order.
+--- - `{ "never", "PUBLISH", packet_id = 7, for_ = 5 }`: watches for so long (0.2 s). Other packets stay for later steps.
+--- - `"+1.0"` or `"+250ms"` in front of a step: waits so long before it; alone it is a step, too.
+--- - `function(conn, packet) … end`: is called with the connection and the packet that came last; it may wait.
+---
+--- Beside the steps: `within` (5 s) for all, `name`, `default`. The play has a connection to itself, for which the peer
+--- does nothing by itself: what comes and is not the next step's fails the scenario, with what was expected over what
+--- came, `!` in front of what differs. With `default = true` the peer answers as it would, and other packets pass. A
+--- play that begins with CONNECT takes the next connection, any other the one that is up; a scenario has not passed
+--- before its plays are through.
 ---@param script table
+---@return play
 function peer:play(script) end
+
+--- What `peer:play` returns.
+---@class play
+---@field name string
+---@field step integer The number of the step that it stands at.
+---@field done boolean Whether it has ended.
+local play = {}
+
+--- Waits until all steps are done.
+---@param options? { within: duration }
+function play:wait(options) end
+
+--- Ends it where it stands. Its connection stays without answers, until another play takes it.
+function play:stop() end
 
 --- One connection of a peer.
 ---@class connection
@@ -806,6 +840,7 @@ function rule:name(text) end
 
 --- `local fault = require("mqrig").fault`: values that rules and peers take.
 ---@class fault
+---@field any any Stands for any value in what a play expects.
 local fault = {}
 rig.fault = fault
 

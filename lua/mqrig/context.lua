@@ -108,8 +108,9 @@ function Context:process(argv)
   return require("mqrig.process").new(self, argv)
 end
 
-function Context:proxy()
-  blame.raise "t:proxy is not in this version: a client's link has the same rules, c.link.up:on(...)"
+--- A fault proxy in front of a broker: t:proxy { upstream = peer }; without upstream, of the broker under test.
+function Context:proxy(options)
+  return require("mqrig.proxy").new(self, options, next_name(self, "proxy"))
 end
 
 function Context:sleep(duration)
@@ -253,6 +254,7 @@ function M.new(scheduler, timeline, settings)
     logs = {},
     rules = {},
     builders = {},
+    plays = {}, -- each must come to its end before the scenario has passed
     counts = {},
     client_count = 0,
     id_prefix = "mq" .. rng:word(11),

@@ -71,6 +71,7 @@ function core.client_scope(client) end           -- core.scope of its link, made
 ---@return core.peer
 --- peer:url(); peer:scope(); peer:stop([reset]); peer:start(); peer:pause(bool); peer:forget(); peer:close(); peer:count(); peer:stats()
 --- peer:handler(type, fn|nil)    fn(conn, packet) for packets of that type that come in: it answers instead of the broker; returning true lets the broker have it too
+--- peer:on_taken(fn(conn, packet|bytes))   everything that comes on a connection that conn:take(driven) took; driven: the broker leaves it alone
 --- peer:on_accept(fn(conn)); peer:on_end(fn(conn, why)); peer:on_trouble(fn(sentence))
 --- peer:conn([n]) -> core.conn | nil    nil: the newest
 --- conn:send(bytes) -> boolean; conn:number(); conn:who(); conn:client_id(); conn:act(verb [, direction]); conn:scope(); conn:is_open()

@@ -4,6 +4,9 @@ local blame = require "mqrig.blame"
 
 local M = {}
 
+--- Stands for any value where a play expects one.
+M.any = require("mqrig.match").ANY
+
 local RAW_MAX = 1 << 20
 local PARTS = 'hex bytes (62), r<remaining length>, m<16-bit number>, s"text" or b"text"'
 

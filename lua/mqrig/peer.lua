@@ -5,6 +5,7 @@ local blame = require "mqrig.blame"
 local link = require "mqrig.link"
 local log = require "mqrig.log"
 local object = require "mqrig.object"
+local play = require "mqrig.play"
 local wire = require "mqrig.wire"
 
 local M = {}
@@ -66,7 +67,7 @@ function conn_computed:link()
   return l
 end
 
-M.conn_meta = object.class("connection", Conn, conn_computed, "number")
+M.conn_meta = object.class("connection", Conn, conn_computed, "number", "line")
 
 local function wrap(self, conn)
   local number = conn:number()
@@ -180,8 +181,12 @@ function Peer:close()
   self.peer:close()
 end
 
-function Peer:play()
-  blame.raise "peer:play is not in this version: use peer:on(type, fn) and peer:send(type, fields)"
+--- Runs a script beside the scenario; returns its handle.
+function Peer:play(script)
+  if not self.scripted then
+    blame.raise "a built-in broker is not scripted: use t:peer()"
+  end
+  return play.new(self, script)
 end
 
 function computed:stats()
@@ -208,8 +213,16 @@ local function listen(self, peer)
     local wrapped = wrap(self, conn)
     self.participants[#self.participants + 1] = wrapped.who
     self.lines:add(("connection %d accepted\n"):format(wrapped.number))
+    play.accepted(self.plays, wrapped)
+  end)
+  peer:on_taken(function(conn, what)
+    play.came(wrap(self, conn).line, what)
   end)
   peer:on_end(function(conn, why)
+    local line = rawget(wrap(self, conn), "line")
+    if line then
+      play.ended(line, tostring(why))
+    end
     self.lines:add(("connection %d ended: %s\n"):format(conn:number(), tostring(why)))
   end)
   peer:on_trouble(function(sentence)
@@ -227,6 +240,7 @@ function M.new(scenario, options, name, scripted)
     scripted = scripted,
     conns = {},
     participants = {},
+    plays = {},
     books = {},
     lines = log.new(options.name or name),
   }, M.meta)

@@ -197,9 +197,14 @@ local function new_context(scenario, options, scheduler, timeline)
   })
 end
 
+local function body(scenario, t)
+  scenario.fn(t)
+  require("mqrig.play").finish(t.plays)
+end
+
 local function run_body(scenario, options, scheduler, t)
   local timeout_s = options.timeout_s or scenario.timeout_s or M.TIMEOUT_S
-  local failed = run_task(scheduler, math.floor(timeout_s * 1e9), scenario.fn, t)
+  local failed = run_task(scheduler, math.floor(timeout_s * 1e9), body, scenario, t)
   return failed or unmet_failure(t)
 end
 

@@ -17,6 +17,12 @@ local known_fields = blame.set [[type flags dup qos retain packet_id topic paylo
   properties raw within]]
 local known_types = blame.set(table.concat(types, " "))
 
+M.types = types
+
+function M.is_type(name)
+  return known_types[name] == true
+end
+
 --- Raises unless it is the name of a packet, or nil where that is allowed.
 function M.check_type(type, optional)
   if known_types[type] or (type == nil and optional) then

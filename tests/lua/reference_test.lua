@@ -59,6 +59,7 @@ local classes = {
   process = require("mqrig.process").meta,
   link = require("mqrig.link").meta,
   place = require("mqrig.rule").place_meta,
+  play = require("mqrig.play").meta,
   rule = require("mqrig.rule").handle_meta,
 }
 for name, meta in pairs(classes) do
@@ -82,7 +83,7 @@ same("rule_sentence", stub_names "rule_sentence", words)
 
 same("expectation", stub_names "expectation", keys(require("mqrig.expect").verbs))
 same("fault", stub_names "fault", {
-  "raw", "normal", "uniform", "exponential", "is_distribution",
+  "raw", "normal", "uniform", "exponential", "is_distribution", "any",
 })
 for name in pairs(stub_names "fault") do
   assert(require("mqrig.fault")[name])
