@@ -10,11 +10,12 @@
 #include "host/story.h"
 #include "mqtt/frame.h"
 
-#define CAPTURE_LINE_MAX   1024
-#define CAPTURE_CLIENT     0
-#define CAPTURE_BROKER     1
-#define CAPTURE_PORT_FIRST 1024     /* ports of clients that have none, or that of another */
-#define CAPTURE_SPACING    16000000 /* between the first sequence numbers of two connections */
+#define CAPTURE_LINE_MAX    1024
+#define CAPTURE_CLIENT      0
+#define CAPTURE_BROKER      1
+#define CAPTURE_PORT_FIRST  2048 /* ports of clients that have none, or that of another */
+#define CAPTURE_PORTS_TRIED 64
+#define CAPTURE_SPACING     16000000 /* between the first sequence numbers of two connections */
 
 struct capture_conn {
   struct segment_link link;
@@ -35,7 +36,7 @@ struct capture {
   int64_t begin_ns, now_ns;   /* since 1970 */
   struct capture_conn *conns; /* of the story's links; then of participants without one */
   size_t conn_count;
-  uint32_t opened;
+  uint32_t opened, ports;      /* conversations; ports made up */
   struct capture_notes *notes; /* by participant */
   uint32_t who_count;          /* participants, and 0 */
 };
@@ -60,10 +61,10 @@ static void capture_forget(struct capture_notes *n) {
 
 /* The line without its time. */
 static void capture_note_line(struct capture *c, const struct story_line *line) {
-  char text[CAPTURE_LINE_MAX], faults[CAPTURE_LINE_MAX / 2];
-  story_format_faults(c->story, line, faults, sizeof faults);
-  story_format(c->story, line, text, sizeof text - sizeof faults);
-  strcat(text, faults);
+  char text[CAPTURE_LINE_MAX];
+  story_format(c->story, line, text, sizeof text / 2);
+  size_t used = strlen(text);
+  story_format_faults(c->story, line, text + used, sizeof text - used);
   const char *after = strstr(text, " ms  ");
   capture_note(c, line->who, after ? after + 5 : text);
 }
@@ -115,12 +116,13 @@ static void capture_segment(struct capture *c, const struct story_line *line, un
   for (int e = 0; e < 2; e++) capture_forget(&c->notes[ends[e]]);
 }
 
+/* By a conversation before it: two of one address would be taken for one. */
 static bool capture_is_taken(const struct capture *c, const struct capture_conn *mine) {
+  const struct segment_end *end = &mine->link.ends[CAPTURE_CLIENT];
   for (size_t i = 0; i < c->conn_count; i++) {
-    const struct capture_conn *other = &c->conns[i];
-    if (other == mine || !other->number || (other->ended[CAPTURE_CLIENT] && other->ended[CAPTURE_BROKER])) continue;
-    if (other->link.ipv6 == mine->link.ipv6 && other->link.ends[0].port == mine->link.ends[0].port &&
-        memcmp(other->link.ends[0].address, mine->link.ends[0].address, sizeof mine->link.ends[0].address) == 0)
+    const struct segment_end *other = &c->conns[i].link.ends[CAPTURE_CLIENT];
+    if (c->conns[i].number && other->port == end->port && c->conns[i].link.ipv6 == mine->link.ipv6 &&
+        memcmp(other->address, end->address, sizeof end->address) == 0)
       return true;
   }
   return false;
@@ -130,15 +132,14 @@ static void capture_address(struct capture *c, struct capture_conn *conn, const 
   struct segment_link *l = &conn->link;
   struct segment_end *client = &l->ends[CAPTURE_CLIENT], *broker = &l->ends[CAPTURE_BROKER];
   bool ipv6 = false;
-  *l = (struct segment_link){ 0 };
   if (!segment_parse(link->client_address, client, &l->ipv6)) {
     *l = (struct segment_link){ 0 };
     segment_parse(slice_text("127.0.0.1:0"), client, &l->ipv6);
   }
   if (!segment_parse(link->broker_address, broker, &ipv6) || ipv6 != l->ipv6) *broker = *client;
   broker->port = CAPTURE_MQTT_PORT;
-  if (!client->port || capture_is_taken(c, conn)) client->port = CAPTURE_PORT_FIRST;
-  while (capture_is_taken(c, conn) && client->port < UINT16_MAX) client->port++;
+  for (int i = 0; i < CAPTURE_PORTS_TRIED && (!client->port || capture_is_taken(c, conn)); i++)
+    client->port = (uint16_t)(CAPTURE_PORT_FIRST + c->ports++ % (UINT16_MAX - CAPTURE_PORT_FIRST));
   client->next = c->opened * CAPTURE_SPACING;
   broker->next = client->next + CAPTURE_SPACING / 2;
 }

@@ -30,7 +30,7 @@ struct story_route {
 
 struct story_end {
   bool known, accepted; /* known: its opening was seen */
-  size_t link;
+  size_t link, opening; /* places of its route, and of its line */
   struct story_flow flows[2];
 };
 
@@ -150,10 +150,32 @@ static void story_pair(struct story *s, struct story_route *r, size_t seen) {
   }
 }
 
+static bool story_has_address(const struct story_link *link) {
+  return link->client_address.size && memchr(link->client_address.data, ':', link->client_address.size);
+}
+
+/* The ends of a Unix socket have no address that would tell: the same first packet does. */
+static void story_adopt(struct story *s, struct story_end *end, struct story_line *line) {
+  for (size_t i = s->route_count; i > 0; i--) {
+    struct story_route *r = &s->routes[i - 1];
+    struct story_queue *sent = &r->sent[TIMELINE_UP];
+    if (!r->link.client || r->link.broker || story_has_address(&r->link) || sent->head == sent->tail) continue;
+    if (!slice_equal(s->lines[sent->items[sent->head]].bytes, line->bytes)) continue;
+    r->link.broker = line->who;
+    end->link = line->link = s->lines[end->opening].link = i - 1;
+    for (size_t n = sent->head; n < sent->tail; n++) s->lines[sent->items[n]].unseen = true;
+    return;
+  }
+}
+
 static void story_meet(struct story *s, size_t id) {
   struct story_line *line = &s->lines[id];
-  const struct story_end *end = story_end(s, line->who);
+  struct story_end *end = story_end(s, line->who);
   struct story_route *r = story_route(s, end);
+  if (r && end->accepted && !r->link.client && line->kind == TIMELINE_UP && !story_has_address(&r->link)) {
+    story_adopt(s, end, line);
+    r = story_route(s, end);
+  }
   line->sent = story_is_out(end, line->kind);
   if (r && line->sent) {
     line->unseen = story_other(r, end) != 0;
@@ -269,11 +291,9 @@ static bool story_addresses(struct slice text, struct story_link *out) {
   return accepted;
 }
 
-/* The link that the other end of this connection has opened, or a new one. Unix sockets have no address that would
- * tell. */
+/* The link that the other end of this connection has opened, or a new one. */
 static size_t story_find_link(struct story *s, const struct story_link *mine) {
-  bool tells = mine->client_address.size && memchr(mine->client_address.data, ':', mine->client_address.size);
-  for (size_t i = s->route_count; tells && i > 0; i--) {
+  for (size_t i = s->route_count; story_has_address(mine) && i > 0; i--) {
     const struct story_link *l = &s->routes[i - 1].link;
     if (!slice_equal(l->client_address, mine->client_address)) continue;
     if (mine->client ? l->client == 0 && l->broker : l->broker == 0 && l->client) return i - 1;
@@ -307,7 +327,7 @@ static void story_open(struct story *s, const struct timeline_entry *e) {
   if (end->accepted) link->broker = e->who;
   else link->client = e->who;
   if (!end->accepted) link->broker_address = mine.broker_address;
-  story_add(s, e);
+  end->opening = story_add(s, e);
 }
 
 static void story_entry(struct story *s, const struct timeline_entry *e) {

@@ -5,16 +5,10 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "storyrig.h"
+
 #include "base/mem.h"
-#include "base/rng.h"
 #include "host/story.h"
-
-#define MS 1000000
-
-#define ACK(n)  slice_of("\x40\x02\x00" n, 4)
-#define PING    slice_of("\xc0\x00", 2)
-#define NOTHING slice_of("\x30\x03\x00\x01\x61", 5) /* PUBLISH q0 "a" */
-#define PUB(n)  slice_of("\x32\x05\x00\x01\x61\x00" n, 7)
 
 struct rig {
   struct timeline *t;
@@ -22,13 +16,13 @@ struct rig {
 };
 
 static void add(const struct rig *r, int64_t ms, uint32_t who, enum timeline_kind kind, struct slice bytes) {
-  timeline_add(r->t, ms * MS, who, kind, bytes);
+  timeline_add(r->t, ms * STORYRIG_MS, who, kind, bytes);
 }
 
 static void hit(const struct rig *r, int64_t ms, uint32_t who, const char *text, enum timeline_fate fate,
                 uint64_t index, struct slice packet) {
   bool up = text[0] == 'u';
-  timeline_add_hit(r->t, ms * MS, who, text,
+  timeline_add_hit(r->t, ms * STORYRIG_MS, who, text,
                    &(struct timeline_hit){ .up = up, .fate = fate, .index = index, .packet = packet });
 }
 
@@ -70,9 +64,9 @@ static void test_dropped_inbound_stands_in_its_place(void **state) {
   struct rig r = { 0 };
   (void)state;
   rig_init_alone(&r);
-  hit(&r, 1, r.client, "down PUBACK nth 2 drop", TIMELINE_TAKEN, 2, ACK("\2"));
-  add(&r, 1, r.client, TIMELINE_DOWN, ACK("\1"));
-  add(&r, 1, r.client, TIMELINE_DOWN, ACK("\3"));
+  hit(&r, 1, r.client, "down PUBACK nth 2 drop", TIMELINE_TAKEN, 2, STORYRIG_ACK("\2"));
+  add(&r, 1, r.client, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  add(&r, 1, r.client, TIMELINE_DOWN, STORYRIG_ACK("\3"));
   rig_expect(&r, true,
              "c1 <- PUBACK id 1\n"
              "c1 <- PUBACK id 2   !! down PUBACK nth 2 drop\n"
@@ -83,7 +77,7 @@ static void test_last_of_all_is_shown(void **state) {
   struct rig r = { 0 };
   (void)state;
   rig_init_alone(&r);
-  hit(&r, 1, r.client, "down PUBACK drop", TIMELINE_TAKEN, 1, ACK("\1"));
+  hit(&r, 1, r.client, "down PUBACK drop", TIMELINE_TAKEN, 1, STORYRIG_ACK("\1"));
   rig_expect(&r, true, "c1 <- PUBACK id 1   !! down PUBACK drop\n");
 }
 
@@ -92,8 +86,8 @@ static void test_identical_packets_are_told_apart(void **state) {
   struct rig r = { 0 };
   (void)state;
   rig_init_alone(&r);
-  hit(&r, 1, r.client, "up PUBLISH nth 2 drop", TIMELINE_TAKEN, 2, NOTHING);
-  for (int i = 0; i < 3; i++) add(&r, 1, r.client, TIMELINE_UP, NOTHING);
+  hit(&r, 1, r.client, "up PUBLISH nth 2 drop", TIMELINE_TAKEN, 2, STORYRIG_EMPTY);
+  for (int i = 0; i < 3; i++) add(&r, 1, r.client, TIMELINE_UP, STORYRIG_EMPTY);
   rig_expect(&r, true,
              "c1 -> PUBLISH q0 \"a\" 0 B\n"
              "c1 -> PUBLISH q0 \"a\" 0 B   !! up PUBLISH nth 2 drop\n"
@@ -105,11 +99,11 @@ static void test_index_of_a_rule_put_in_later(void **state) {
   struct rig r = { 0 };
   (void)state;
   rig_init_alone(&r);
-  add(&r, 1, r.client, TIMELINE_UP, NOTHING);
+  add(&r, 1, r.client, TIMELINE_UP, STORYRIG_EMPTY);
   timeline_join(r.t, r.client);
-  hit(&r, 1, r.client, "up PUBLISH nth 2 drop", TIMELINE_TAKEN, 2, NOTHING);
-  add(&r, 1, r.client, TIMELINE_UP, NOTHING);
-  add(&r, 1, r.client, TIMELINE_UP, NOTHING);
+  hit(&r, 1, r.client, "up PUBLISH nth 2 drop", TIMELINE_TAKEN, 2, STORYRIG_EMPTY);
+  add(&r, 1, r.client, TIMELINE_UP, STORYRIG_EMPTY);
+  add(&r, 1, r.client, TIMELINE_UP, STORYRIG_EMPTY);
   rig_expect(&r, true,
              "c1 -> PUBLISH q0 \"a\" 0 B\n"
              "c1 -> PUBLISH q0 \"a\" 0 B\n"
@@ -120,11 +114,11 @@ static void test_delayed(void **state) {
   struct rig r = { 0 };
   (void)state;
   rig_init_alone(&r);
-  hit(&r, 1, r.client, "down PUBACK delay 20ms", TIMELINE_PASSES, 1, ACK("\1"));
-  add(&r, 9, r.client, TIMELINE_UP, PING);
-  add(&r, 21, r.client, TIMELINE_DOWN, ACK("\1"));
-  hit(&r, 30, r.client, "down PUBACK split 1", TIMELINE_PASSES, 2, ACK("\2"));
-  add(&r, 30, r.client, TIMELINE_DOWN, ACK("\2"));
+  hit(&r, 1, r.client, "down PUBACK delay 20ms", TIMELINE_PASSES, 1, STORYRIG_ACK("\1"));
+  add(&r, 9, r.client, TIMELINE_UP, STORYRIG_PING);
+  add(&r, 21, r.client, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  hit(&r, 30, r.client, "down PUBACK split 1", TIMELINE_PASSES, 2, STORYRIG_ACK("\2"));
+  add(&r, 30, r.client, TIMELINE_DOWN, STORYRIG_ACK("\2"));
   rig_expect(&r, true,
              "c1 <- PUBACK id 1   !! down PUBACK delay 20ms\n"
              "c1 -> PINGREQ\n"
@@ -136,11 +130,11 @@ static void test_two_rules_at_one_packet(void **state) {
   struct rig r = { 0 };
   (void)state;
   rig_init_alone(&r);
-  hit(&r, 1, r.client, "up PUBLISH delay 1ms", TIMELINE_PASSES, 1, NOTHING);
-  hit(&r, 1, r.client, "up PUBLISH drop", TIMELINE_TAKEN, 1, NOTHING);
-  add(&r, 1, r.client, TIMELINE_UP, NOTHING);
-  hit(&r, 2, r.client, "up PUBLISH rst", TIMELINE_CUT, 2, NOTHING);
-  hit(&r, 2, r.client, "up any rst", TIMELINE_CUT, 2, NOTHING);
+  hit(&r, 1, r.client, "up PUBLISH delay 1ms", TIMELINE_PASSES, 1, STORYRIG_EMPTY);
+  hit(&r, 1, r.client, "up PUBLISH drop", TIMELINE_TAKEN, 1, STORYRIG_EMPTY);
+  add(&r, 1, r.client, TIMELINE_UP, STORYRIG_EMPTY);
+  hit(&r, 2, r.client, "up PUBLISH rst", TIMELINE_CUT, 2, STORYRIG_EMPTY);
+  hit(&r, 2, r.client, "up any rst", TIMELINE_CUT, 2, STORYRIG_EMPTY);
   add(&r, 2, r.client, TIMELINE_END, slice_text("reset"));
   rig_expect(&r, true,
              "c1 -> PUBLISH q0 \"a\" 0 B   !! up PUBLISH delay 1ms   !! up PUBLISH drop\n"
@@ -151,15 +145,15 @@ static void test_two_rules_at_one_packet(void **state) {
 /* What both ends saw stands there once; what only one has seen says so. */
 static void conversation(struct rig *r) {
   rig_init(r);
-  add(r, 1, r->client, TIMELINE_UP, PUB("\1"));
-  add(r, 1, r->client, TIMELINE_UP, PUB("\2"));
-  add(r, 2, r->broker, TIMELINE_UP, PUB("\1"));
-  add(r, 2, r->broker, TIMELINE_DOWN, ACK("\1"));
-  hit(r, 3, r->client, "down PUBACK drop", TIMELINE_TAKEN, 1, ACK("\1"));
-  hit(r, 3, r->broker, "up PUBLISH drop", TIMELINE_TAKEN, 2, PUB("\2"));
-  hit(r, 4, r->broker, "down PINGREQ drop", TIMELINE_TAKEN, 2, PING);
-  add(r, 4, r->broker, TIMELINE_DOWN, PING);
-  add(r, 5, r->client, TIMELINE_UP, PUB("\3"));
+  add(r, 1, r->client, TIMELINE_UP, STORYRIG_PUB("\1"));
+  add(r, 1, r->client, TIMELINE_UP, STORYRIG_PUB("\2"));
+  add(r, 2, r->broker, TIMELINE_UP, STORYRIG_PUB("\1"));
+  add(r, 2, r->broker, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  hit(r, 3, r->client, "down PUBACK drop", TIMELINE_TAKEN, 1, STORYRIG_ACK("\1"));
+  hit(r, 3, r->broker, "up PUBLISH drop", TIMELINE_TAKEN, 2, STORYRIG_PUB("\2"));
+  hit(r, 4, r->broker, "down PINGREQ drop", TIMELINE_TAKEN, 2, STORYRIG_PING);
+  add(r, 4, r->broker, TIMELINE_DOWN, STORYRIG_PING);
+  add(r, 5, r->client, TIMELINE_UP, STORYRIG_PUB("\3"));
 }
 
 static void test_both_ends_once(void **state) {
@@ -198,35 +192,39 @@ static void test_strangers(void **state) {
     rig_init_alone(&r);
     r.broker = timeline_who(r.t, "b#1");
     add(&r, 0, r.broker, TIMELINE_OPEN, slice_text(openings[i]));
-    add(&r, 1, r.client, TIMELINE_UP, PING);
-    add(&r, 2, r.broker, TIMELINE_UP, PING);
+    add(&r, 1, r.client, TIMELINE_UP, STORYRIG_PING);
+    add(&r, 2, r.broker, TIMELINE_UP, STORYRIG_PING);
     rig_expect(&r, false, "c1 -> PINGREQ\nb#1 -> PINGREQ\n");
   }
 }
 
-/* Whatever happens, in whatever order, also where the beginning was dropped for space: each packet has one line, each
- * hit stands on one line, and time does not go back. */
-static void random_entry(struct rig *r, struct rng *rng, int64_t at_ns) {
-  static const char *const openings[] = { "127.0.0.1:5 to 127.0.0.1:9", "from 127.0.0.1:5", "unix to unix",
-                                          "from unix" };
-  static const char *const texts[] = { "up rule", "down rule" };
-  uint8_t large[3000] = { 0x30, 0xb5, 0x17 };
-  uint32_t who = (uint32_t)rng_below(rng, 4);
-  struct slice packets[] = { ACK("\1"), ACK("\2"), PING, NOTHING, slice_of("", 0), slice_of(large, sizeof large) };
-  struct slice packet = packets[rng_below(rng, 6)];
-  uint64_t what = rng_below(rng, 100);
-  enum timeline_kind kind = rng_below(rng, 2) ? TIMELINE_UP : TIMELINE_DOWN;
-  if (what < 45) timeline_add(r->t, at_ns, who, kind, packet);
-  else if (what < 90)
-    timeline_add_hit(r->t, at_ns, who, texts[kind],
-                     &(struct timeline_hit){ .up = kind == TIMELINE_UP,
-                                             .fate = (enum timeline_fate)rng_below(rng, 3),
-                                             .index = rng_below(rng, 8),
-                                             .packet = packet });
-  else if (what < 95) timeline_add(r->t, at_ns, who, TIMELINE_OPEN, slice_text(openings[rng_below(rng, 4)]));
-  else timeline_add(r->t, at_ns, who, TIMELINE_END, slice_text("end"));
+/* Unix sockets have no addresses: the same first packet does it. */
+static void test_unix_sockets(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  r.t = timeline_new(0);
+  r.client = timeline_who(r.t, "c1");
+  r.broker = timeline_who(r.t, "b#1");
+  uint32_t other = timeline_who(r.t, "b#2");
+  add(&r, 0, r.client, TIMELINE_OPEN, slice_text("unix to unix"));
+  add(&r, 0, r.broker, TIMELINE_OPEN, slice_text("from unix to unix"));
+  add(&r, 0, other, TIMELINE_OPEN, slice_text("from unix to unix"));
+  add(&r, 1, r.client, TIMELINE_UP, STORYRIG_PUB("\1"));
+  add(&r, 1, r.client, TIMELINE_UP, STORYRIG_PUB("\2"));
+  add(&r, 1, other, TIMELINE_UP, STORYRIG_PUB("\3"));
+  add(&r, 1, r.broker, TIMELINE_UP, STORYRIG_PUB("\1"));
+  add(&r, 1, r.broker, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  add(&r, 2, r.client, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  rig_expect(&r, true,
+             "b#2 opened from unix to unix\n"
+             "c1 -> PUBLISH q1 id 1 \"a\" 0 B\n"
+             "c1 -> PUBLISH q1 id 2 \"a\" 0 B   (not seen by b#1)\n"
+             "b#2 -> PUBLISH q1 id 3 \"a\" 0 B\n"
+             "c1 <- PUBACK id 1\n");
 }
 
+/* Whatever happens, in whatever order, also where the beginning was dropped for space: each packet has one line, each
+ * hit stands on one line, and time does not go back. */
 static void check_story(const struct timeline *t, bool fold) {
   struct story *s = story_new(t, fold);
   uint8_t *told = mem_zero(timeline_last(t) + 1);
@@ -250,17 +248,10 @@ static void check_story(const struct timeline *t, bool fold) {
 static void test_random(void **state) {
   (void)state;
   for (uint64_t seed = 0; seed < 300; seed++) {
-    struct rng rng = { seed };
-    struct rig r = { .t = timeline_new(0) };
-    int64_t at_ns = 0;
-    for (int i = 0; i < 3; i++) timeline_who(r.t, "x");
-    for (uint64_t i = rng_below(&rng, seed == 7 ? 60000 : 300); i > 0; i--) {
-      at_ns += (int64_t)rng_below(&rng, 4) * (MS / 3);
-      random_entry(&r, &rng, at_ns);
-    }
-    check_story(r.t, false);
-    check_story(r.t, true);
-    timeline_free(r.t);
+    struct timeline *t = storyrig_random(seed);
+    check_story(t, false);
+    check_story(t, true);
+    timeline_free(t);
   }
 }
 
@@ -275,6 +266,7 @@ int main(void) {
     cmocka_unit_test(test_both_ends_once),
     cmocka_unit_test(test_both_ends_each),
     cmocka_unit_test(test_strangers),
+    cmocka_unit_test(test_unix_sockets),
     cmocka_unit_test(test_random),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
