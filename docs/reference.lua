@@ -5,7 +5,8 @@ local M = {}
 local SOURCE = "lua/mqrig/api.d.lua"
 
 -- What scenario files call the things whose names in the stub are those of classes.
-local receivers = { client = "c", raw_client = "raw", token = "token", t = "t", peer = "peer", connection = "conn" }
+local receivers = { client = "c", raw_client = "raw", token = "token", t = "t", peer = "peer", connection = "conn",
+  proxy = "proxy", proxied_connection = "proxy:conn(n)" }
 
 local function new_class(name, block)
   return { name = name, text = block.text, fields = block.fields, functions = {} }

@@ -13,6 +13,8 @@ struct proxy {
   struct proxy_options options;
   struct proxy_handler handler;
   void *arg;
+  struct proxy_handler watch;
+  void *watch_arg;
   struct scope *scope;
   struct net_listener *listener; /* NULL while disabled */
   struct list_node up, gone;
@@ -75,6 +77,7 @@ static void proxy_end_conn(struct proxy_conn *c, const char *why) {
   list_remove(&c->node);
   list_append(&p->gone, &c->node);
   if (p->handler.ended) p->handler.ended(p->arg, c, why);
+  if (p->watch.ended) p->watch.ended(p->watch_arg, c, why);
   c->relay = NULL;
   relay_free(relay);
 }
@@ -84,6 +87,7 @@ static void proxy_relay_opened(void *arg) {
   struct proxy *p = c->proxy;
   proxy_enter(p);
   if (p->handler.opened) p->handler.opened(p->arg, c);
+  if (p->watch.opened && c->relay) p->watch.opened(p->watch_arg, c);
   proxy_leave(p);
 }
 
@@ -178,11 +182,9 @@ static bool proxy_check_url(const struct url *u, const char *what, struct err *e
 }
 
 /* It would connect to itself until there are no descriptors left. */
-static bool proxy_check_loop(const struct proxy *p, struct err *err) {
-  const struct url *a = &p->options.listen, *b = &p->options.upstream;
-  bool same = (a->scheme == URL_UNIX) == (b->scheme == URL_UNIX) && a->port == b->port && !strcmp(a->path, b->path) &&
-              !strcmp(a->host, b->host);
-  return !same || err_set(err, "the upstream is the proxy itself");
+static bool proxy_is_same(const struct url *a, const struct url *b) {
+  return (a->scheme == URL_UNIX) == (b->scheme == URL_UNIX) && a->port == b->port && strcmp(a->path, b->path) == 0 &&
+         strcmp(a->host, b->host) == 0;
 }
 
 struct proxy *proxy_new(struct net *n, const struct proxy_options *options, const struct proxy_handler *handler,
@@ -198,7 +200,7 @@ struct proxy *proxy_new(struct net *n, const struct proxy_options *options, cons
   p->scope = options->scope ? options->scope : scope_new(options->seed, proxy_fired, p);
   list_init(&p->up);
   list_init(&p->gone);
-  if (proxy_enable(p, err)) return p;
+  if (options->disabled || proxy_enable(p, err)) return p;
   proxy_free(p);
   return NULL;
 }
@@ -211,6 +213,11 @@ void proxy_free(struct proxy *p) {
   proxy_leave(p);
 }
 
+void proxy_watch(struct proxy *p, const struct proxy_handler *h, void *arg) {
+  p->watch = h ? *h : (struct proxy_handler){ 0 };
+  p->watch_arg = arg;
+}
+
 const struct url *proxy_url(const struct proxy *p) {
   return &p->options.listen;
 }
@@ -219,8 +226,11 @@ const struct url *proxy_upstream(const struct proxy *p) {
   return &p->options.upstream;
 }
 
-void proxy_set_upstream(struct proxy *p, const struct url *u) {
+bool proxy_set_upstream(struct proxy *p, const struct url *u, struct err *err) {
+  if (!proxy_check_url(u, "the upstream", err)) return false;
+  if (proxy_is_same(&p->options.listen, u)) return err_set(err, "the upstream is the proxy itself");
   p->options.upstream = *u;
+  return true;
 }
 
 struct scope *proxy_scope(const struct proxy *p) {
@@ -265,13 +275,28 @@ bool proxy_enable(struct proxy *p, struct err *err) {
   p->listener = net_listen(p->net, &p->options.listen, &p->options.accepting, &proxy_listener, p, err);
   if (!p->listener) return false;
   p->options.listen = *net_listener_url(p->listener);
-  if (proxy_check_loop(p, err)) return true;
+  if (!proxy_is_same(&p->options.listen, &p->options.upstream)) return true;
   proxy_disable(p, false);
-  return false;
+  return err_set(err, "the upstream is the proxy itself");
 }
 
 bool proxy_is_enabled(const struct proxy *p) {
   return p->listener != NULL;
+}
+
+bool proxy_move(struct proxy *p, const struct url *listen, const struct url *upstream, struct err *err) {
+  struct url old_listen = p->options.listen, old_upstream = p->options.upstream;
+  bool enabled = proxy_is_enabled(p);
+  if (!proxy_check_url(listen, "the address to listen at", err)) return false;
+  if (!proxy_check_url(upstream, "the upstream", err)) return false;
+  proxy_disable(p, false);
+  p->options.listen = *listen;
+  p->options.upstream = *upstream;
+  if (!enabled || proxy_enable(p, err)) return true;
+  p->options.listen = old_listen;
+  p->options.upstream = old_upstream;
+  proxy_enable(p, NULL);
+  return false;
 }
 
 struct proxy_conn *proxy_newest(const struct proxy *p) {

@@ -19,6 +19,7 @@ struct proxy_options {
   struct url listen, upstream; /* port 0 of `listen`: a free one. TCP and Unix sockets */
   int64_t connect_timeout_ns;  /* to the upstream; 0: PROXY_CONNECT_TIMEOUT_NS */
   bool closes;                 /* a client for whom there is no upstream sees an end of file, not a reset */
+  bool disabled;               /* does not listen before proxy_enable */
   struct net_listen_options accepting;
   struct scope *scope; /* its rules; borrowed, whoever made it is told of firings. NULL: one of the proxy's own */
   uint64_t seed;       /* of that */
@@ -45,9 +46,13 @@ struct proxy *proxy_new(struct net *n, const struct proxy_options *options, cons
                         void *arg, struct err *err);
 void proxy_free(struct proxy *p); /* closes all; not while a rule's function runs */
 
+/* One more who is told, each time after the owner's handler: of connections opened and ended only. It looks at the
+ * connections and acts on them, and frees no proxy. `h` NULL: nobody. */
+void proxy_watch(struct proxy *p, const struct proxy_handler *h, void *arg);
+
 const struct url *proxy_url(const struct proxy *p);
 const struct url *proxy_upstream(const struct proxy *p);
-void proxy_set_upstream(struct proxy *p, const struct url *u); /* for connections to come */
+bool proxy_set_upstream(struct proxy *p, const struct url *u, struct err *err); /* for connections to come */
 struct scope *proxy_scope(const struct proxy *p);
 struct proxy_counts proxy_counts(const struct proxy *p);
 
@@ -61,6 +66,9 @@ struct scope_rule *proxy_add_rule(struct proxy *p, const char *text, struct err 
 void proxy_disable(struct proxy *p, bool reset);
 bool proxy_enable(struct proxy *p, struct err *err);
 bool proxy_is_enabled(const struct proxy *p);
+/* Listens there from now on, if it is enabled, and goes on to that upstream; its connections are ended. False: nothing
+ * was changed but that. */
+bool proxy_move(struct proxy *p, const struct url *listen, const struct url *upstream, struct err *err);
 
 struct proxy_conn *proxy_conn(const struct proxy *p, uint64_t number); /* NULL if it has ended, or never was */
 struct proxy_conn *proxy_newest(const struct proxy *p);                /* that is up, or NULL */

@@ -6,6 +6,7 @@
 #include "bind/lguard.h"
 #include "bind/lpacket.h"
 #include "fault/inject.h"
+#include "fault/relay.h"
 
 #define LSCOPE      "mqrig.core.scope"
 #define LSCOPE_RULE "mqrig.core.rule"
@@ -16,6 +17,7 @@ struct lscope {
   struct scope *scope;
   void *owner; /* NULL once it is gone */
   lscope_each *each;
+  uint32_t (*fired)(void *owner, const struct scope_firing *f);
   int holders;
 };
 
@@ -39,7 +41,7 @@ static const enum timeline_fate lscope_fates[] = {
 static void lscope_fired(void *arg, const struct scope_firing *f) {
   struct lscope *s = arg;
   struct timeline *t = s->world->timeline;
-  uint32_t who = (uint32_t)(uintptr_t)f->conn;
+  uint32_t who = s->fired && s->owner ? s->fired(s->owner, f) : (uint32_t)(uintptr_t)f->conn;
   char text[RULE_TEXT_MAX];
   if (!t) return;
   rule_print(scope_rule_of(f->rule), text, sizeof text);
@@ -60,6 +62,10 @@ struct lscope *lscope_new(lua_State *L, void *owner, lscope_each *each) {
   *s = (struct lscope){ .world = lworld_enter(L), .owner = owner, .each = each, .holders = 1 };
   s->scope = scope_new(lscope_seed, lscope_fired, s);
   return s;
+}
+
+void lscope_watch(struct lscope *s, uint32_t (*fired)(void *owner, const struct scope_firing *f)) {
+  s->fired = fired;
 }
 
 static void lscope_drop(struct lscope *s) {
@@ -97,6 +103,10 @@ static int lscope_gc(lua_State *L) {
 
 static void lscope_put_filter(void *arg, const struct lscope_conn *conn) {
   struct lscope *s = arg;
+  if (conn->relay) {
+    relay_join(conn->relay, s->scope, conn->relay_tag);
+    return;
+  }
   if (*conn->joined) return;
   *conn->joined = true;
   void *who = (void *)(uintptr_t)conn->who;
@@ -262,19 +272,69 @@ static void lscope_do_close(lua_State *L, struct chain *c) {
   chain_close(c);
 }
 
-void lscope_act(lua_State *L, int index, uint32_t who, struct chain *chain) {
-  static const char *const names[] = { "rst", "fin", "vanish", "stall", "resume", "close", NULL };
-  static void (*const actions[])(lua_State *, struct chain *) = {
-    lscope_do_rst, lscope_do_fin, lscope_do_vanish, lscope_do_stall, lscope_do_resume, lscope_do_close,
-  };
-  int action = luaL_checkoption(L, index, NULL, names);
+static void lscope_relay_rst(lua_State *L, struct relay *r) {
+  (void)L;
+  relay_reset(r, "reset by the scenario");
+}
+
+static void lscope_relay_fin(lua_State *L, struct relay *r) {
+  (void)L;
+  relay_fin(r, true, true);
+}
+
+static void lscope_relay_vanish(lua_State *L, struct relay *r) {
+  struct err err = { "" };
+  if (!relay_vanish(r, &err)) luaL_error(L, "vanish: %s", err.text);
+}
+
+static void lscope_relay_stall(lua_State *L, struct relay *r) {
+  (void)L;
+  relay_stall(r, true);
+}
+
+static void lscope_relay_resume(lua_State *L, struct relay *r) {
+  (void)L;
+  relay_stall(r, false);
+}
+
+static void lscope_relay_close(lua_State *L, struct relay *r) {
+  (void)L;
+  relay_close(r, "closed by the scenario");
+}
+
+static const struct lscope_verb {
+  const char *name;
+  void (*on_chain)(lua_State *L, struct chain *c);
+  void (*on_relay)(lua_State *L, struct relay *r);
+} lscope_verbs[] = {
+  { "rst", lscope_do_rst, lscope_relay_rst },          { "fin", lscope_do_fin, lscope_relay_fin },
+  { "vanish", lscope_do_vanish, lscope_relay_vanish }, { "stall", lscope_do_stall, lscope_relay_stall },
+  { "resume", lscope_do_resume, lscope_relay_resume }, { "close", lscope_do_close, lscope_relay_close },
+};
+#define LSCOPE_VERBS (sizeof lscope_verbs / sizeof *lscope_verbs)
+
+/* The verb by its name, which goes on the timeline. */
+static const struct lscope_verb *lscope_begin_act(lua_State *L, int index, uint32_t who) {
   struct lworld *w = lworld_peek(L);
-  if (w->timeline) timeline_note(w->timeline, net_now(w->net), who, TIMELINE_FAULT, "%s now", names[action]);
-  actions[action](L, chain);
+  const char *name = luaL_checkstring(L, index);
+  size_t i = 0;
+  while (i < LSCOPE_VERBS && strcmp(lscope_verbs[i].name, name) != 0) i++;
+  if (i == LSCOPE_VERBS) luaL_argerror(L, index, lua_pushfstring(L, "invalid option '%s'", name));
+  if (w->timeline) timeline_note(w->timeline, net_now(w->net), who, TIMELINE_FAULT, "%s now", name);
+  return &lscope_verbs[i];
+}
+
+void lscope_act(lua_State *L, int index, uint32_t who, struct chain *chain) {
+  lscope_begin_act(L, index, who)->on_chain(L, chain);
+}
+
+void lscope_act_relay(lua_State *L, int index, uint32_t who, struct relay *relay) {
+  lscope_begin_act(L, index, who)->on_relay(L, relay);
 }
 
 static void lscope_act_on(void *arg, const struct lscope_conn *conn) {
-  lscope_act(arg, 2, conn->who, conn->chain);
+  if (conn->relay) lscope_act_relay(arg, 2, conn->who, conn->relay);
+  else lscope_act(arg, 2, conn->who, conn->chain);
 }
 
 static void lscope_count(void *arg, const struct lscope_conn *conn) {

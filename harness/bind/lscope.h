@@ -11,10 +11,14 @@
 #include "fault/scope.h"
 #include "net/chain.h"
 
-/* A connection of the place, for the call. */
+struct relay;
+
+/* A connection of the place, for the call: a chain, or a proxied connection. */
 struct lscope_conn {
-  struct chain *chain;
   uint32_t who;
+  struct relay *relay; /* not NULL: then what follows `relay_tag` is not used */
+  void *relay_tag;     /* `conn` of its firings */
+  struct chain *chain;
   bool out_is_up;
   bool *joined; /* whether the scope's filter is in this chain; kept by the owner, false for a new chain */
   struct slice partial_out, partial_in;
@@ -29,6 +33,9 @@ struct lscope;
 struct lscope *lscope_new(lua_State *L, void *owner, lscope_each *each);
 void lscope_detach(struct lscope *s); /* the owner goes, and lets go; NULL is fine */
 
+/* Firings are told to `fired` first, which says whose they are on the timeline; else `conn` is that. */
+void lscope_watch(struct lscope *s, uint32_t (*fired)(void *owner, const struct scope_firing *f));
+
 /* Pushes the userdata; `anchor` is what it keeps alive. */
 void lscope_push(lua_State *L, struct lscope *s, int anchor);
 
@@ -41,6 +48,9 @@ enum scope_entry lscope_enter(struct lscope *s, bool accept, int64_t *delay_ns);
 /* An action on one chain, by name at `index` ("rst", "fin", "vanish", "stall", "resume", "close"); raises for another
  * name, or where it cannot be done. It goes on the timeline as done to `who`. */
 void lscope_act(lua_State *L, int index, uint32_t who, struct chain *chain);
+
+/* The same for a proxied connection. */
+void lscope_act_relay(lua_State *L, int index, uint32_t who, struct relay *relay);
 
 struct scope *lscope_engine(const struct lscope *s);
 

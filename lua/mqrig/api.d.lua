@@ -147,8 +147,11 @@ function t:builtin(options) end
 ---@return peer
 function t:peer(options) end
 
---- A fault proxy. Not in this version: raises.
----@param options table
+--- A fault proxy in front of a broker: `t:proxy { upstream = peer }`; without `upstream` in front of the broker under
+--- test. Clients connect to its `.url`. `upstream` is a broker, a peer, another proxy, or a URL. A client for whom the
+--- upstream cannot be reached is reset, with `closes = true` it sees an end of file.
+---@param options? { upstream: broker|peer|proxy|string, url: string, name: string, connect_timeout: duration, closes: boolean, accept_max: integer, send_buffer: integer, receive_buffer: integer }
+---@return proxy
 function t:proxy(options) end
 
 --- A scenario client, not connected. Options: `id` (a generated one of at most 23 bytes), `broker` or `url` (t.broker),
@@ -564,6 +567,72 @@ function connection:resume() end
 --- Closes it in order.
 function connection:close() end
 
+--- A fault proxy. Its rules are for all its connections, those that are up and those to come.
+---@class proxy
+---@field url string Where it listens.
+---@field upstream string The URL that it connects to.
+---@field name string
+---@field up place Faults from the clients to the upstream: `proxy.up:on("PUBLISH"):nth(3):at_byte(7):rst()`.
+---@field down place Faults from the upstream to the clients.
+---@field both place Faults in both directions.
+---@field link link All its connections, for actions that happen now.
+---@field stats table Counts: connections, open, unreached, bytes_up, bytes_down, packets_up, packets_down.
+local proxy = {}
+
+--- Begins a rule for both directions: `proxy:on("accept"):refuse()`.
+---@param what string|string[]
+---@return rule_sentence
+function proxy:on(what, ...) end
+
+--- Connection n, counted from 1; without n the newest that is up. nil if there is none.
+---@param n? integer
+---@return proxied_connection|nil
+function proxy:conn(n) end
+
+--- Closes the listener and all connections, with `reset = true` by a reset.
+---@param options? { reset: boolean }
+function proxy:stop(options) end
+
+--- Listens again at the same address.
+function proxy:start() end
+
+--- What it has to say: connections and how they ended.
+---@return string
+function proxy:log() end
+
+--- Ends it.
+function proxy:close() end
+
+--- One connection of a proxy: rules for it alone, and actions.
+---@class proxied_connection
+---@field number integer Counted from 1 in the order in which the proxy accepted.
+---@field client_id string Once CONNECT has come; empty before.
+---@field is_open boolean
+---@field stats table Counts: bytes_up, bytes_down, packets_up, packets_down.
+---@field up place
+---@field down place
+---@field both place
+---@field link link
+local proxied_connection = {}
+
+--- Resets both ends now; bytes before it arrive first.
+function proxied_connection:rst() end
+
+--- Half-closes it now, towards both ends.
+function proxied_connection:fin() end
+
+--- From now on nothing passes, and neither end is told.
+function proxied_connection:vanish() end
+
+--- Stops reading and writing until `resume`.
+function proxied_connection:stall() end
+
+--- Ends a stall.
+function proxied_connection:resume() end
+
+--- Closes both ends in order.
+function proxied_connection:close() end
+
 --- A child process; its output is kept.
 ---@class process
 ---@field name string
@@ -594,6 +663,12 @@ function process:signal(name) end
 
 --- SIGKILL.
 function process:kill() end
+
+--- Runs it again, with the same arguments, once it has ended; its output goes on.
+function process:start() end
+
+--- Kills it if it runs, waits for its end, and runs it again.
+function process:restart() end
 
 --- SIGSTOP.
 function process:pause() end

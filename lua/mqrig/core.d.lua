@@ -128,3 +128,13 @@ return core
 --- peer options: scripted=boolean (default true). false: packets are not shown to handlers, which costs less.
 --- A fault rule's text, checked without a place to put it: its canonical form, or nil and the parser's sentence.
 function core.rule_check(text) end
+
+--- Fault proxies.
+---@class core.proxy
+--- proxy:url(); proxy:upstream([new]) -> URL; proxy:scope(); proxy:stop([reset]); proxy:start(); proxy:stats(); proxy:close()
+--- proxy:on_accept(fn(conn)); proxy:on_end(fn(conn, why)); proxy:on_trouble(fn(sentence))
+--- proxy:conn([n]) -> core.proxy_conn | nil    nil: the newest
+--- conn:number(); conn:who(); conn:client_id(); conn:act(verb); conn:scope(); conn:is_open(); conn:stats()
+--- proxy:log(fn(line), { json=, quiet=, seed= })   what happens, in lines, from now on; proxy:summary() adds the counts
+---@param options { url=, upstream=, name=, connect_timeout_ns=, closes=boolean, accept_max=, send_buffer=, receive_buffer= }
+function core.proxy(options) end

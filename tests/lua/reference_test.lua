@@ -60,6 +60,8 @@ local classes = {
   link = require("mqrig.link").meta,
   place = require("mqrig.rule").place_meta,
   play = require("mqrig.play").meta,
+  proxied_connection = require("mqrig.proxy").conn_meta,
+  proxy = require("mqrig.proxy").meta,
   rule = require("mqrig.rule").handle_meta,
 }
 for name, meta in pairs(classes) do

@@ -1,0 +1,179 @@
+-- proxy: a fault proxy inside the program, between any client and any broker: t:proxy { upstream = ... }.
+
+local core = require "mqrig.core"
+local blame = require "mqrig.blame"
+local link = require "mqrig.link"
+local log = require "mqrig.log"
+local object = require "mqrig.object"
+local show = require "mqrig.show"
+
+local M = {}
+
+M.URL = "tcp://127.0.0.1:0" -- port 0: a free one
+
+local known = blame.set "upstream url name connect_timeout closes accept_max send_buffer receive_buffer"
+local verbs = "rst fin vanish stall resume close"
+
+local function directions(computed)
+  for _, direction in ipairs { "up", "down", "both" } do
+    computed[direction] = function(self)
+      return self.link[direction]
+    end
+  end
+end
+
+-- One proxied connection.
+
+local Conn = {}
+local conn_computed = {}
+
+for verb in verbs:gmatch "%S+" do
+  Conn[verb] = function(self)
+    blame.call(self.conn.act, self.conn, verb)
+  end
+end
+
+function conn_computed:client_id()
+  return blame.call(self.conn.client_id, self.conn)
+end
+
+function conn_computed:is_open()
+  return self.conn:is_open()
+end
+
+function conn_computed:stats()
+  return blame.call(self.conn.stats, self.conn)
+end
+
+function conn_computed:link()
+  local scope = blame.call(self.conn.scope, self.conn)
+  local l = link.new(self.proxy.scenario, scope, ("%s.%d"):format(self.proxy.name, self.number))
+  rawset(self, "link", l)
+  return l
+end
+
+directions(conn_computed)
+
+M.conn_meta = object.class("proxied_connection", Conn, conn_computed, "number", "conn proxy")
+
+local function wrap(self, conn)
+  local number = conn:number()
+  local known_conn = self.conns[number]
+  if not known_conn then
+    known_conn = setmetatable({ proxy = self, conn = conn, number = number }, M.conn_meta)
+    self.conns[number] = known_conn
+  end
+  return known_conn
+end
+
+-- The proxy.
+
+local Proxy = {}
+local computed = {}
+
+--- Connection n, counted from 1 in the order in which they were accepted; without n the newest that is up. nil if it
+--- is not there.
+function Proxy:conn(n)
+  if n ~= nil then
+    return self.conns[n]
+  end
+  local conn = self.proxy:conn()
+  return conn and wrap(self, conn)
+end
+
+--- A rule for both directions.
+function Proxy:on(...)
+  return self.link:on(...)
+end
+
+--- Closes the listener and ends all connections; reset = true: by a reset.
+function Proxy:stop(options)
+  options = blame.options(options, blame.set "reset", "stop")
+  self.proxy:stop(options.reset == true)
+end
+
+--- Listens again, at the same address.
+function Proxy:start()
+  blame.call(self.proxy.start, self.proxy)
+end
+
+--- What it has to say: connections and their ends.
+function Proxy:log()
+  return self.lines:text()
+end
+
+function Proxy:close()
+  blame.call(self.proxy.close, self.proxy)
+end
+
+function computed:stats()
+  return self.proxy:stats()
+end
+
+function computed:link()
+  local l = link.new(self.scenario, self.proxy:scope(), self.name)
+  rawset(self, "link", l)
+  return l
+end
+
+directions(computed)
+
+M.meta = object.class("proxy", Proxy, computed, "url upstream name", "proxy scenario conns lines")
+M.meta.__close = Proxy.close
+
+local function listen(self, proxy)
+  proxy:on_accept(function(conn)
+    self.lines:add(("connection %d accepted\n"):format(wrap(self, conn).number))
+  end)
+  proxy:on_end(function(conn, why)
+    self.lines:add(("connection %d ended: %s\n"):format(conn:number(), why))
+  end)
+  proxy:on_trouble(function(sentence)
+    self.lines:add(sentence .. "\n")
+  end)
+end
+
+-- A URL, or whatever has one: a broker, a peer, another proxy.
+local function url_of(upstream)
+  local url = upstream
+  if type(upstream) == "table" then
+    url = rawget(upstream, "url")
+  end
+  if type(url) ~= "string" then
+    blame.raise(("t:proxy: upstream is a URL, or something that has one, such as a peer, not %s"):format(
+      show.value(upstream)))
+  end
+  return url
+end
+
+--- `options.upstream`: default the broker under test.
+function M.new(scenario, options, name)
+  options = blame.options(options, known, "t:proxy")
+  local upstream = options.upstream
+  if upstream == nil then
+    upstream = scenario.broker
+  end
+  local self = setmetatable({
+    scenario = scenario,
+    name = options.name or name,
+    upstream = url_of(upstream),
+    conns = {},
+    lines = log.new(options.name or name),
+  }, M.meta)
+  self.proxy = blame.call(core.proxy, {
+    url = options.url or M.URL,
+    upstream = self.upstream,
+    name = self.name,
+    connect_timeout_ns = options.connect_timeout and blame.duration_ns(options.connect_timeout, "t:proxy"),
+    closes = options.closes,
+    accept_max = options.accept_max,
+    send_buffer = options.send_buffer,
+    receive_buffer = options.receive_buffer,
+  })
+  self.url = self.proxy:url()
+  listen(self, self.proxy)
+  scenario:own(self)
+  return self
+end
+
+return M
