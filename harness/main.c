@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bind/lcore.h"
 #include "bind/lguard.h"
@@ -52,11 +54,20 @@ static void main_open_standard(void) {
   }
 }
 
+/* Writing to a reader that has gone is an error as others, which loses no other report. And output that is no terminal is
+ * collected, so that what goes wrong with it shows where it is written out: at a report's end, or ours. */
+static void main_prepare_output(void) {
+  static char collected[1 << 16];
+  signal(SIGPIPE, SIG_IGN);
+  if (!isatty(1)) setvbuf(stdout, collected, _IOFBF, sizeof collected);
+}
+
 /* What was printed has arrived. A status that names the environment was given with a sentence already. */
 static int main_flush(int status) {
   errno = 0;
   if (fflush(stdout) == 0 && !ferror(stdout)) return status;
   if (status == MAIN_ENVIRONMENT) return status;
+  if (errno == EPIPE) return status ? status : 128 + SIGPIPE; /* as a shell says it of who was ended by it */
   fprintf(stderr, "mqrig: standard output cannot be written%s%s\n", errno ? ": " : "", errno ? strerror(errno) : "");
   return status ? status : MAIN_ENVIRONMENT;
 }
@@ -64,6 +75,7 @@ static int main_flush(int status) {
 int main(int argc, char **argv) {
   int status = MAIN_INTERNAL;
   main_open_standard();
+  main_prepare_output();
   lua_State *L = lguard_newstate();
   if (!L) {
     fputs("mqrig: out of memory\n", stderr);
