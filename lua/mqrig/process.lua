@@ -64,6 +64,34 @@ function Process:resume()
   return self:signal "CONT"
 end
 
+local KILL_WITHIN_NS = 3000000000
+
+-- Runs the program. What an earlier run of it still has to say is not heard any more.
+local function launch(self)
+  self.over, self.status, self.by_signal = false, nil, nil
+  self.process = blame.call(core.spawn, self.words, self.handlers(self, self.env))
+end
+
+--- Runs it again, with the same arguments; its output goes on.
+function Process:start()
+  if not self.over then
+    blame.raise(self.name .. " runs already")
+  end
+  self.process:close()
+  launch(self)
+end
+
+--- Kills it if it runs, and runs it again.
+function Process:restart()
+  if not self.over then
+    self:signal "KILL"
+    if not task.wait_for(self, is_over, KILL_WITHIN_NS, "the end of " .. self.name) then
+      failure.late(self.name .. " did not end", KILL_WITHIN_NS)
+    end
+  end
+  self:start()
+end
+
 function Process:close()
   self.process:close()
 end
@@ -88,7 +116,7 @@ function computed:stderr()
   return self.err:text()
 end
 
-M.meta = object.class("process", Process, computed, "status name", "waiters by_signal on_output process")
+M.meta = object.class("process", Process, computed, "status name", "waiters by_signal on_output process env")
 M.meta.__close = Process.close
 
 local function handlers(self, env)
@@ -133,8 +161,11 @@ function M.new(scenario, argv, name, on_output)
     err = log.new(name),
     over = false,
     on_output = on_output,
+    words = words,
+    env = argv.env,
+    handlers = handlers,
   }, M.meta)
-  self.process = blame.call(core.spawn, words, handlers(self, argv.env))
+  launch(self)
   scenario:own(self)
   scenario:keep_log(self.log)
   return self
