@@ -8,7 +8,7 @@
 #define BUFFER_FIRST 256
 
 void buffer_init(struct buffer *b, size_t limit) {
-  *b = (struct buffer){ .limit = limit };
+  *b = (struct buffer){ .limit = limit < BUFFER_MAX ? (uint32_t)limit : BUFFER_MAX };
 }
 
 void buffer_fini(struct buffer *b) {
@@ -17,7 +17,7 @@ void buffer_fini(struct buffer *b) {
 }
 
 static void buffer_compact(struct buffer *b) {
-  memmove(b->data, b->data + b->start, buffer_size(b));
+  memmove(b->data, b->data + b->start, b->end - b->start);
   b->end -= b->start;
   b->start = 0;
 }
@@ -25,13 +25,14 @@ static void buffer_compact(struct buffer *b) {
 static void buffer_grow(struct buffer *b, size_t need) {
   size_t capacity = b->capacity ? b->capacity : BUFFER_FIRST;
   while (capacity < need) capacity *= 2;
+  if (capacity > b->limit) capacity = b->limit; /* `need` is not over it */
   b->data = mem_resize(b->data, capacity);
-  b->capacity = capacity;
+  b->capacity = (uint32_t)capacity;
 }
 
 uint8_t *buffer_reserve(struct buffer *b, size_t n) {
   size_t need = buffer_size(b) + n;
-  if (need > b->limit) return NULL;
+  if (n > b->limit || need > b->limit) return NULL;
   if (b->capacity - b->end < n) {
     /* Moving what is held costs as much as it frees, at the least: amortised O(1) a byte. */
     if (need <= b->capacity && buffer_size(b) <= b->start) {
@@ -46,7 +47,7 @@ uint8_t *buffer_reserve(struct buffer *b, size_t n) {
 
 void buffer_commit(struct buffer *b, size_t n) {
   assert(n <= b->capacity - b->end);
-  b->end += n;
+  b->end += (uint32_t)n;
 }
 
 bool buffer_append(struct buffer *b, struct slice bytes) {
@@ -60,6 +61,6 @@ bool buffer_append(struct buffer *b, struct slice bytes) {
 
 void buffer_consume(struct buffer *b, size_t n) {
   assert(n <= buffer_size(b));
-  b->start += n;
+  b->start += (uint32_t)n;
   if (b->start == b->end) buffer_fini(b);
 }

@@ -1,19 +1,22 @@
 /* buffer: a first-in first-out run of bytes with a limit.
  *
  * The buffer owns its memory, and has some only while it holds bytes: emptying it releases it. Bytes are contiguous,
- * so a slice of them can be decoded or written as it is. Nothing ever grows past `limit`.
+ * so a slice of them can be decoded or written as it is. Nothing ever grows past `limit`. An idle client has seven of
+ * them: each is 24 bytes.
  */
 #ifndef MQRIG_BUFFER_H
 #define MQRIG_BUFFER_H
 
 #include "base/slice.h"
 
+#define BUFFER_MAX UINT32_MAX
+
 struct buffer {
   uint8_t *data;
-  size_t start, end, capacity, limit;
+  uint32_t start, end, capacity, limit;
 };
 
-/* An empty buffer that holds at most `limit` bytes. Needs no memory. */
+/* An empty buffer that holds at most `limit` bytes, and never more than BUFFER_MAX. Needs no memory. */
 void buffer_init(struct buffer *b, size_t limit);
 void buffer_fini(struct buffer *b);
 

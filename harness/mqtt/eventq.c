@@ -2,8 +2,8 @@
 
 #include <assert.h>
 
-/* Room for the results of all that was accepted, behind EVENTQ_MAX. */
-#define EVENTQ_BYTES_MAX ((size_t)1 << 38)
+/* Room for the results of all that was accepted, behind EVENTQ_MAX: more than SESSION_BUFFERED_MAX messages. */
+#define EVENTQ_BYTES_MAX BUFFER_MAX
 
 void eventq_init(struct eventq *q) {
   buffer_init(&q->entries, EVENTQ_BYTES_MAX);

@@ -10,7 +10,8 @@
 #define SESSION_DISCONNECT_TIMEOUT_NS 1000000000 /* without a byte handed over, from session_disconnect on */
 #define SESSION_INFLIGHT_DEFAULT      65535
 #define SESSION_BUFFERED_DEFAULT      100000
-#define SESSION_MESSAGE_DEFAULT       262144 /* bytes of payload */
+#define SESSION_BUFFERED_MAX          (1u << 27) /* a buffered_max over it is taken as this */
+#define SESSION_MESSAGE_DEFAULT       262144     /* bytes of payload */
 
 /* Bytes waiting while a broker asks for more replies: more than it can have identifiers for. Beyond it the connection
  * is lost as out of place. */
