@@ -13,13 +13,18 @@ struct packetid_page {
   void *owners[PACKETID_PAGE];
 };
 
+struct packetid_book {
+  struct packetid_page *pages[PACKETID_PAGES]; /* NULL where nothing is in use */
+  uint64_t full[PACKETID_PAGES / 64];          /* a bit for each page without a free identifier */
+};
+
 void packetid_init(struct packetid *ids) {
   *ids = (struct packetid){ 0 };
 }
 
 void packetid_fini(struct packetid *ids) {
-  for (size_t i = 0; ids->pages && i < PACKETID_PAGES; i++) free(ids->pages[i]);
-  free(ids->pages);
+  for (size_t i = 0; ids->book && i < PACKETID_PAGES; i++) free(ids->book->pages[i]);
+  free(ids->book);
   packetid_init(ids);
 }
 
@@ -35,8 +40,8 @@ static int packetid_first_clear(const uint64_t *words, size_t count, unsigned fr
 
 /* The first free identifier of the page that is not below `from`, or -1. 0 counts as used. */
 static int packetid_free_in(const struct packetid *ids, unsigned page, unsigned from) {
-  if (!ids->pages || !ids->pages[page]) return page == 0 && from == 0 ? 1 : (int)from;
-  return packetid_first_clear(ids->pages[page]->used, PACKETID_WORDS, from);
+  if (!ids->book || !ids->book->pages[page]) return page == 0 && from == 0 ? 1 : (int)from;
+  return packetid_first_clear(ids->book->pages[page]->used, PACKETID_WORDS, from);
 }
 
 /* The first free identifier from `from` on without wrapping, or 0. */
@@ -44,19 +49,20 @@ static uint16_t packetid_free_from(const struct packetid *ids, unsigned from) {
   int page = (int)(from / PACKETID_PAGE);
   int bit = packetid_free_in(ids, (unsigned)page, from % PACKETID_PAGE);
   if (bit < 0 && page + 1 < PACKETID_PAGES) {
-    page = packetid_first_clear(ids->full, PACKETID_PAGES / 64, (unsigned)page + 1);
+    page = packetid_first_clear(ids->book->full, PACKETID_PAGES / 64, (unsigned)page + 1);
     if (page >= 0) bit = packetid_free_in(ids, (unsigned)page, 0);
   }
   return bit < 0 ? 0 : (uint16_t)(page * PACKETID_PAGE + bit);
 }
 
 static struct packetid_page *packetid_page_for(struct packetid *ids, unsigned page) {
-  if (!ids->pages) ids->pages = mem_zero(PACKETID_PAGES * sizeof *ids->pages);
-  if (!ids->pages[page]) {
-    ids->pages[page] = mem_zero(sizeof *ids->pages[page]);
-    if (page == 0) ids->pages[page]->used[0] = 1;
+  if (!ids->book) ids->book = mem_zero(sizeof *ids->book);
+  struct packetid_page **p = &ids->book->pages[page];
+  if (!*p) {
+    *p = mem_zero(sizeof **p);
+    if (page == 0) (*p)->used[0] = 1;
   }
-  return ids->pages[page];
+  return *p;
 }
 
 static void packetid_use(struct packetid *ids, uint16_t id, void *owner) {
@@ -67,7 +73,8 @@ static void packetid_use(struct packetid *ids, uint16_t id, void *owner) {
   p->owners[bit] = owner;
   p->count++;
   ids->count++;
-  if (p->count == (page == 0 ? PACKETID_PAGE - 1 : PACKETID_PAGE)) ids->full[page / 64] |= UINT64_C(1) << (page % 64);
+  bool full = p->count == (page == 0 ? PACKETID_PAGE - 1 : PACKETID_PAGE);
+  if (full) ids->book->full[page / 64] |= UINT64_C(1) << (page % 64);
 }
 
 uint16_t packetid_take(struct packetid *ids, void *owner) {
@@ -86,23 +93,24 @@ bool packetid_take_this(struct packetid *ids, uint16_t id, void *owner) {
 }
 
 void *packetid_find(const struct packetid *ids, uint16_t id) {
-  const struct packetid_page *page = ids->pages ? ids->pages[id / PACKETID_PAGE] : NULL;
+  const struct packetid_page *page = ids->book ? ids->book->pages[id / PACKETID_PAGE] : NULL;
   return page ? page->owners[id % PACKETID_PAGE] : NULL;
 }
 
 void packetid_release(struct packetid *ids, uint16_t id) {
   if (!packetid_find(ids, id)) return;
   unsigned page = id / PACKETID_PAGE, bit = id % PACKETID_PAGE;
-  struct packetid_page *p = ids->pages[page];
+  struct packetid_book *book = ids->book;
+  struct packetid_page *p = book->pages[page];
   p->used[bit / 64] &= ~(UINT64_C(1) << (bit % 64));
   p->owners[bit] = NULL;
-  ids->full[page / 64] &= ~(UINT64_C(1) << (page % 64));
+  book->full[page / 64] &= ~(UINT64_C(1) << (page % 64));
   if (--p->count == 0) {
     free(p);
-    ids->pages[page] = NULL;
+    book->pages[page] = NULL;
   }
   if (--ids->count == 0) {
-    free(ids->pages);
-    ids->pages = NULL;
+    free(book);
+    ids->book = NULL;
   }
 }

@@ -17,13 +17,12 @@
 #define PACKETID_PAGE  256
 #define PACKETID_PAGES 256
 
-struct packetid_page;
+struct packetid_book;
 
 struct packetid {
-  struct packetid_page **pages;       /* PACKETID_PAGES of them, NULL where nothing is in use; private */
-  uint64_t full[PACKETID_PAGES / 64]; /* a bit for each page without a free identifier; private */
-  uint32_t count;                     /* identifiers in use */
-  uint16_t last;                      /* the one given last */
+  struct packetid_book *book; /* while any is in use; private */
+  uint32_t count;             /* identifiers in use */
+  uint16_t last;              /* the one given last */
 };
 
 void packetid_init(struct packetid *ids);

@@ -81,7 +81,7 @@ static void test_full(void **state) {
   }
   for (uint32_t id = 1; id <= PACKETID_MAX; id++) packetid_release(&ids, (uint16_t)id);
   assert_int_equal(ids.count, 0);
-  assert_null(ids.pages);
+  assert_null(ids.book);
   packetid_fini(&ids);
 }
 
