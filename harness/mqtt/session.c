@@ -32,15 +32,22 @@ struct session {
   struct outbox box;
   struct request_list requests;
   struct inbox in;
-  struct rate in_rate, out_rate;
-  bool borrowed; /* an event among `events` borrows one of the next two */
-  struct packet message;
+  struct rate *in_rate, *out_rate; /* NULL: no limit */
+  bool borrowed;                   /* an event among `events` borrows one of the next two */
+  struct packet *message;          /* while there is one */
   struct slice codes;
 };
 
 static uint32_t session_or(uint32_t value, uint32_t otherwise, uint32_t most) {
   if (value == 0) value = otherwise;
   return value < most ? value : most;
+}
+
+static struct rate *session_rate(uint32_t per_s, uint32_t burst) {
+  if (per_s == 0) return NULL;
+  struct rate *r = mem_zero(sizeof *r);
+  rate_init(r, per_s < RATE_MAX ? per_s : RATE_MAX, burst);
+  return r;
 }
 
 struct session *session_new(const struct session_options *options) {
@@ -51,11 +58,11 @@ struct session *session_new(const struct session_options *options) {
   eventq_init(&s->events);
   outbox_init(&s->box, &s->flow, &s->ids, &s->events);
   s->box.inflight_max = session_or(options->inflight_max, SESSION_INFLIGHT_DEFAULT, SPEC_PACKET_ID_MAX);
-  s->box.buffered_max = session_or(options->buffered_max, SESSION_BUFFERED_DEFAULT, UINT32_MAX);
+  s->box.buffered_max = session_or(options->buffered_max, SESSION_BUFFERED_DEFAULT, SESSION_BUFFERED_MAX);
   request_init(&s->requests, &s->box);
   inbox_init(&s->in, session_or(options->message_max, SESSION_MESSAGE_DEFAULT, SPEC_REMAINING_LENGTH_MAX));
-  rate_init(&s->in_rate, session_or(options->in_per_s, 0, RATE_MAX), options->in_burst);
-  rate_init(&s->out_rate, session_or(options->out_per_s, 0, RATE_MAX), options->out_burst);
+  s->in_rate = session_rate(options->in_per_s, options->in_burst);
+  s->out_rate = session_rate(options->out_per_s, options->out_burst);
   return s;
 }
 
@@ -67,6 +74,9 @@ void session_free(struct session *s) {
   eventq_fini(&s->events);
   packetid_fini(&s->ids);
   outflow_fini(&s->flow);
+  free(s->in_rate);
+  free(s->out_rate);
+  free(s->message);
   free(s);
 }
 
@@ -197,15 +207,22 @@ bool session_disconnect(struct session *s, int64_t now_ns) {
 
 /* Events. */
 
+/* All events were taken: nobody borrows from the last packet any more. */
+static void session_release(struct session *s) {
+  s->borrowed = false;
+  inbox_release(&s->in);
+  free(s->message);
+  s->message = NULL;
+}
+
 bool session_next(struct session *s, struct session_event *out) {
   struct eventq_entry e;
   if (!eventq_take(&s->events, &e)) {
-    s->borrowed = false;
-    inbox_release(&s->in);
+    session_release(s);
     return false;
   }
   *out = (struct session_event){ .type = e.type, .code = e.code, .session_present = e.session_present, .user = e.user };
-  if (e.type == SESSION_EVENT_MESSAGE) out->packet = &s->message;
+  if (e.type == SESSION_EVENT_MESSAGE) out->packet = s->message;
   if (e.type == SESSION_EVENT_SUBSCRIBED && e.code == 0) out->codes = s->codes;
   if (e.type == SESSION_EVENT_RESULT) return true;
   if (e.type == SESSION_EVENT_LOST || e.type == SESSION_EVENT_DISCONNECTED ||
@@ -249,12 +266,17 @@ static bool session_connack(struct session *s, struct slice body) {
   return true;
 }
 
+static struct packet *session_message(struct session *s) {
+  if (!s->message) s->message = mem_resize(NULL, sizeof *s->message);
+  return s->message;
+}
+
 static bool session_publish_in(struct session *s, struct slice bytes, int64_t now_ns, int *reason) {
   /* What is not acknowledged before DISCONNECT comes again on a kept session. */
   if (s->state != SESSION_CONNECTED) return true;
-  struct packet *p = &s->message;
+  struct packet *p = session_message(s);
   if (!inbox_read_publish(bytes, s->version, p)) return false;
-  if (!rate_take(&s->in_rate, now_ns)) {
+  if (s->in_rate && !rate_take(s->in_rate, now_ns)) {
     *reason = SESSION_LOST_RATE;
     return false;
   }
@@ -378,9 +400,10 @@ enum session_accept session_publish(struct session *s, const struct session_publ
                                     uint16_t *packet_id) {
   if (packet_id) *packet_id = 0;
   if (session_state(s) != SESSION_CONNECTED) return SESSION_NOT_CONNECTED;
-  if (eventq_full(&s->events) || rate_ready(&s->out_rate, now_ns) > now_ns) return SESSION_RATE_LIMITED;
+  if (eventq_full(&s->events)) return SESSION_RATE_LIMITED;
+  if (s->out_rate && rate_ready(s->out_rate, now_ns) > now_ns) return SESSION_RATE_LIMITED;
   uint16_t id;
-  if (outbox_accept(&s->box, p, !s->requests.next, &id)) rate_take(&s->out_rate, now_ns);
+  if (outbox_accept(&s->box, p, !s->requests.next, &id) && s->out_rate) rate_take(s->out_rate, now_ns);
   if (packet_id) *packet_id = id;
   return SESSION_ACCEPTED;
 }
