@@ -7,6 +7,8 @@
 
 #include "net/net.h"
 
+#define NET_NAME_MAX 64 /* bytes of an address as text, its end included */
+
 struct net_ops {
   int64_t (*clock)(const struct net *n);
   /* Waits until something happens or `until_ns`, sets `now_ns`, and runs the handlers of what happened. */
@@ -20,6 +22,8 @@ struct net_ops {
   void (*pause)(struct stream *s, bool paused);
   size_t (*unsent)(const struct stream *s);
   void (*hurry)(struct stream *s); /* may be NULL */
+  /* Its address, or the other end's, as stream_peer has it. */
+  void (*name)(const struct stream *s, bool peer, char *to, size_t size);
   void (*shutdown)(struct stream *s);
   void (*set_buffers)(struct stream *s, size_t send, size_t receive);
   void (*close)(struct stream *s);
@@ -35,7 +39,8 @@ struct net {
   bool in_turn;
   bool linger; /* see net_linger; for the next wait */
   struct heap timers;
-  struct stream *dirty, **dirty_end; /* streams that want to write, oldest wish first */
+  struct stream *dirty, **dirty_end;            /* streams that want to write, oldest wish first */
+  char peer[NET_NAME_MAX], local[NET_NAME_MAX]; /* the text asked for last: an idle stream carries none */
 };
 
 struct stream {
@@ -44,7 +49,6 @@ struct stream {
   void *arg;
   struct stream *dirty_next, **dirty_link; /* in net.dirty, or link NULL */
   bool blocked;                            /* the transport is full: the driver will ask for output by itself */
-  char peer[64], local[64];
 };
 
 struct net_listener {

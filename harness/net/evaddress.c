@@ -97,19 +97,32 @@ void evaddress_set_port(struct evaddress *a, uint16_t port) {
   if (a->address.ss_family == AF_INET6) ((struct sockaddr_in6 *)&a->address)->sin6_port = htons(port);
 }
 
-void evaddress_text(const struct evaddress *a, char *to, size_t size) {
+struct evaddress_brief evaddress_brief(const struct evaddress *a) {
+  struct evaddress_brief b = { .family = a->address.ss_family, .port = evaddress_port(a) };
+  if (b.family == AF_INET) memcpy(b.host, &((const struct sockaddr_in *)&a->address)->sin_addr, 4);
+  if (b.family == AF_INET6) memcpy(b.host, &((const struct sockaddr_in6 *)&a->address)->sin6_addr, 16);
+  return b;
+}
+
+void evaddress_brief_text(const struct evaddress_brief *a, char *to, size_t size) {
   char host[INET6_ADDRSTRLEN] = "?";
-  switch (a->address.ss_family) {
+  switch (a->family) {
+  case AF_UNSPEC: snprintf(to, size, "%s", ""); break;
   case AF_INET:
-    inet_ntop(AF_INET, &((const struct sockaddr_in *)&a->address)->sin_addr, host, sizeof host);
-    snprintf(to, size, "%s:%u", host, evaddress_port(a));
+    inet_ntop(AF_INET, a->host, host, sizeof host);
+    snprintf(to, size, "%s:%u", host, a->port);
     break;
   case AF_INET6:
-    inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)&a->address)->sin6_addr, host, sizeof host);
-    snprintf(to, size, "[%s]:%u", host, evaddress_port(a));
+    inet_ntop(AF_INET6, a->host, host, sizeof host);
+    snprintf(to, size, "[%s]:%u", host, a->port);
     break;
   default: snprintf(to, size, "unix");
   }
+}
+
+void evaddress_text(const struct evaddress *a, char *to, size_t size) {
+  struct evaddress_brief b = evaddress_brief(a);
+  evaddress_brief_text(&b, to, size);
 }
 
 void evaddress_full_text(const struct evaddress *a, char *to, size_t size) {

@@ -21,6 +21,15 @@ int evaddress_literal(const struct url *u, struct evaddress to[EVADDRESS_MAX], s
 /* From a result of getaddrinfo. */
 int evaddress_list(const struct addrinfo *found, struct evaddress to[EVADDRESS_MAX]);
 
+/* What of an address its text needs, in 20 bytes: each connection has two. All zero: none. */
+struct evaddress_brief {
+  uint16_t family, port;
+  uint8_t host[16];
+};
+
+struct evaddress_brief evaddress_brief(const struct evaddress *a);
+void evaddress_brief_text(const struct evaddress_brief *a, char *to, size_t size); /* of none: empty */
+
 /* "127.0.0.1:1883", "[::1]:1883", "unix" */
 void evaddress_text(const struct evaddress *a, char *to, size_t size);
 

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/mem.h"
+
 int64_t evloop_clock(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -64,7 +66,7 @@ void evloop_abandon(struct evloop *l) {
     if (own) evloop_want(s, false, false);
     if (!s->borrowed) close(s->fd);
     s->fd = -1;
-    s->reads = s->writes = false;
+    s->read = s->write = NULL;
     s->sources_link = NULL;
   }
   l->sources = NULL;
@@ -171,17 +173,11 @@ void evloop_add(struct evloop *l, struct evloop_source *s, void *memory,
   *s = (struct evloop_source){ .loop = l, .memory = memory, .run = run, .fd = -1 };
 }
 
-static void evloop_assign(struct evloop_source *s, short flags) {
-  event_assign(&s->read, s->loop->base, s->fd, (short)(EV_READ | flags), evloop_event, s);
-  event_assign(&s->write, s->loop->base, s->fd, (short)(EV_WRITE | flags), evloop_event, s);
-}
-
 void evloop_open(struct evloop_source *s, int fd) {
   struct evloop *l = s->loop;
   assert(s->fd < 0);
   s->fd = fd;
-  s->edge = s->reads = s->writes = false;
-  evloop_assign(s, EV_PERSIST);
+  s->edge = false;
   s->sources_next = l->sources;
   if (l->sources) l->sources->sources_link = &s->sources_next;
   s->sources_link = &l->sources;
@@ -205,24 +201,34 @@ void evloop_close(struct evloop_source *s) {
   if (fd >= 0 && !s->borrowed) close(fd);
 }
 
-static void evloop_switch(struct event *e, bool *is, bool wanted) {
-  if (*is == wanted) return;
-  *is = wanted;
-  if (wanted) event_add(e, NULL);
-  else event_del(e);
+static struct event *evloop_watch(struct evloop_source *s, short what) {
+  struct event *e = mem_zero(sizeof *e);
+  event_assign(e, s->loop->base, s->fd, (short)(what | EV_PERSIST | (s->edge ? EV_ET : 0)), evloop_event, s);
+  event_add(e, NULL);
+  return e;
+}
+
+static void evloop_unwatch(struct event *e) {
+  event_del(e);
+  free(e);
+}
+
+static void evloop_switch(struct evloop_source *s, struct event **e, short what, bool wanted) {
+  if (wanted == (*e != NULL)) return;
+  if (!wanted) evloop_unwatch(*e);
+  *e = wanted ? evloop_watch(s, what) : NULL;
 }
 
 void evloop_want(struct evloop_source *s, bool read, bool write) {
   if (s->fd < 0) return;
-  evloop_switch(&s->read, &s->reads, read);
-  evloop_switch(&s->write, &s->writes, write);
+  evloop_switch(s, &s->read, EV_READ, read);
+  evloop_switch(s, &s->write, EV_WRITE, write);
 }
 
 void evloop_use_edge(struct evloop_source *s) {
   if (s->fd < 0 || s->edge) return;
   evloop_want(s, false, false);
   s->edge = true;
-  evloop_assign(s, EV_PERSIST | EV_ET);
 }
 
 void evloop_bury(struct evloop_source *s) {

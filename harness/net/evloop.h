@@ -38,9 +38,9 @@ struct evloop_source {
   void (*run)(struct evloop_source *s, short what); /* EV_READ, EV_WRITE, or 0 after evloop_raise */
   int fd;                                           /* -1: none */
   short what;
-  bool edge, reads, writes;
-  bool borrowed; /* the descriptor is somebody else's to close */
-  struct event read, write;
+  bool edge;
+  bool borrowed;                                  /* the descriptor is somebody else's to close */
+  struct event *read, *write;                     /* libevent's, while wanted: a write seldom is */
   struct evloop_source *ready_next, **ready_link; /* on the ready list, or link NULL */
   struct evloop_source *sources_next, **sources_link;
 };

@@ -48,6 +48,7 @@ static const struct net_ops evnet_ops = {
   .pause = evstream_pause,
   .unsent = evstream_unsent,
   .hurry = evstream_hurry,
+  .name = evstream_name,
   .shutdown = evstream_shutdown,
   .set_buffers = evstream_set_buffers,
   .close = evstream_close,

@@ -68,7 +68,7 @@ static void evstream_fail(struct evstream *s, int why, bool writing) {
 
 static void evstream_report_failure(struct evstream *s) {
   struct err why;
-  err_set(&why, "%s %s: %s", s->writing ? "writing to" : "reading from", s->stream.peer, strerror(s->why));
+  err_set(&why, "%s %s: %s", s->writing ? "writing to" : "reading from", stream_peer(&s->stream), strerror(s->why));
   evstream_report(s, evstream_kind(s->why), s->writing, &why);
 }
 
@@ -143,10 +143,8 @@ struct evstream *evstream_new(struct evworld *w) {
 void evstream_connected(struct evstream *s, const struct evaddress *peer) {
   struct evaddress a = { .size = sizeof a.address };
   s->connecting = NULL;
-  if (getsockname(s->source.fd, (struct sockaddr *)&a.address, &a.size) == 0) {
-    evaddress_text(&a, s->stream.local, sizeof s->stream.local);
-  }
-  evaddress_text(peer, s->stream.peer, sizeof s->stream.peer);
+  if (getsockname(s->source.fd, (struct sockaddr *)&a.address, &a.size) == 0) s->local = evaddress_brief(&a);
+  s->peer = evaddress_brief(peer);
   s->is_unix = evaddress_is_unix(peer);
   if (s->shut) shutdown(s->source.fd, SHUT_WR);
   evstream_update(s);
@@ -199,6 +197,11 @@ size_t evstream_unsent(const struct stream *stream) {
   int n = 0;
   if (s->is_unix || s->connecting || ioctl(s->source.fd, SIOCOUTQ, &n) != 0 || n < 0) return 0;
   return (size_t)n;
+}
+
+void evstream_name(const struct stream *stream, bool peer, char *to, size_t size) {
+  const struct evstream *s = evstream_of(stream);
+  evaddress_brief_text(peer ? &s->peer : &s->local, to, size);
 }
 
 void evstream_shutdown(struct stream *stream) {

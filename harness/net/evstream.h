@@ -20,6 +20,7 @@ struct evstream {
   bool writing; /* and that call was a write */
   bool reported;
   int why;
+  struct evaddress_brief peer, local;
 };
 
 static inline struct evworld *evstream_world(const struct evstream *s) {
@@ -42,6 +43,7 @@ void evstream_flush(struct stream *stream);
 void evstream_pause(struct stream *stream, bool paused);
 size_t evstream_unsent(const struct stream *stream);
 void evstream_hurry(struct stream *stream);
+void evstream_name(const struct stream *stream, bool peer, char *to, size_t size);
 void evstream_shutdown(struct stream *stream);
 void evstream_set_buffers(struct stream *stream, size_t send, size_t receive);
 void evstream_close(struct stream *stream);

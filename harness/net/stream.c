@@ -62,9 +62,11 @@ bool stream_vanish(struct stream *s, struct err *err) {
 }
 
 const char *stream_peer(const struct stream *s) {
-  return s->peer;
+  s->net->ops->name(s, true, s->net->peer, sizeof s->net->peer);
+  return s->net->peer;
 }
 
 const char *stream_local(const struct stream *s) {
-  return s->local;
+  s->net->ops->name(s, false, s->net->local, sizeof s->net->local);
+  return s->net->local;
 }

@@ -70,7 +70,8 @@ void stream_close(struct stream *s);
 void stream_reset(struct stream *s);
 bool stream_vanish(struct stream *s, struct err *err);
 
-/* "127.0.0.1:53412", or "unix"; of the other end and of this one; empty while not connected. Borrowed. */
+/* "127.0.0.1:53412", or "unix"; of the other end and of this one; empty while not connected. Borrowed
+ * until the same is asked of another stream. */
 const char *stream_peer(const struct stream *s);
 const char *stream_local(const struct stream *s);
 
