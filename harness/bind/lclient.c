@@ -3,7 +3,7 @@
 #include "bind/lguard.h"
 #include "mqtt/topic.h"
 
-/* A reference as the client carries it: the number in the user value, and whether one mode is wanted instead of a list.
+/* A reference as the client carries it: the number of its callback, and whether one mode is wanted instead of a list.
  */
 #define LCLIENT_SINGLE ((uint64_t)1 << 32)
 
@@ -19,7 +19,15 @@ bool lclient_other_imp(const struct lclient *c) {
   return lclient_imp && lclient_imp != c;
 }
 
-/* The user value is on the top of the stack, the function at `index`. */
+static void lclient_push_callbacks(lua_State *L, int client) {
+  if (lua_getiuservalue(L, client, LCLIENT_CALLBACKS) != LUA_TNIL) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, client, LCLIENT_CALLBACKS);
+}
+
+/* The callbacks are on the top of the stack, the function at `index`. */
 static int lclient_keep(lua_State *L, struct lclient *c, int index) {
   int ref = c->free_ref;
   if (ref) {
@@ -34,7 +42,7 @@ static int lclient_keep(lua_State *L, struct lclient *c, int index) {
   return ref;
 }
 
-/* The user value is at `index`. */
+/* The callbacks are at `index`. */
 static void lclient_forget(lua_State *L, struct lclient *c, int index, int ref) {
   lua_pushinteger(L, c->free_ref);
   lua_rawseti(L, index < 0 ? index - 1 : index, ref);
@@ -43,7 +51,7 @@ static void lclient_forget(lua_State *L, struct lclient *c, int index, int ref) 
 
 uint64_t lclient_ref(lua_State *L, int client, int index, bool single) {
   if (lua_isnoneornil(L, index)) return 0;
-  lua_getiuservalue(L, client, 1);
+  lclient_push_callbacks(L, client);
   uint64_t ref = (uint64_t)lclient_keep(L, lua_touserdata(L, client), index);
   lua_pop(L, 1);
   return single ? ref | LCLIENT_SINGLE : ref;
@@ -51,15 +59,15 @@ uint64_t lclient_ref(lua_State *L, int client, int index, bool single) {
 
 void lclient_unref(lua_State *L, int client, uint64_t user) {
   if (!user) return;
-  lua_getiuservalue(L, client, 1);
+  lua_getiuservalue(L, client, LCLIENT_CALLBACKS);
   lclient_forget(L, lua_touserdata(L, client), -1, (int)(user & 0xffffffffu));
   lua_pop(L, 1);
 }
 
-/* Events. The user value of the client is on the top of the stack while one is handled. */
+/* Events. The client is on the top of the stack when one is handled. */
 
 static bool lclient_push_handler(lua_State *L, enum lclient_slot slot) {
-  if (lua_rawgeti(L, -1, slot) != LUA_TNIL) return true;
+  if (lua_getiuservalue(L, -1, slot) != LUA_TNIL) return true;
   lua_pop(L, 1);
   return false;
 }
@@ -68,6 +76,7 @@ static bool lclient_push_handler(lua_State *L, enum lclient_slot slot) {
 static bool lclient_push_callback(struct lclient *c, lua_State *L, uint64_t user) {
   int ref = (int)(user & 0xffffffffu);
   if (!ref) return false;
+  lua_getiuservalue(L, -1, LCLIENT_CALLBACKS);
   lua_rawgeti(L, -1, ref);
   lclient_forget(L, c, -2, ref);
   return true;
@@ -93,7 +102,7 @@ static void lclient_disconnected(struct lclient *c, lua_State *L, const struct s
   lclient_set_running(c, false);
   if (!lclient_push_handler(L, LCLIENT_ON_DISCONNECTED)) return;
   lua_pushnil(L);
-  lua_rawseti(L, -3, LCLIENT_ON_DISCONNECTED);
+  lua_setiuservalue(L, -3, LCLIENT_ON_DISCONNECTED);
   lworld_call(c->world, 0, 0);
 }
 
@@ -147,10 +156,8 @@ void lclient_event(void *arg, const struct session_event *e) {
   lua_State *L = c->world->L;
   int top = lua_gettop(L);
   bool trusted = lguard_trust(true);
-  if (lworld_push_anchored(L, c)) { /* on the stack it is held for as long as its handlers run */
-    lua_getiuservalue(L, -1, 1);
-    lclient_events[e->type](c, L, e);
-  }
+  /* On the stack it is held for as long as its handlers run. */
+  if (lworld_push_anchored(L, c)) lclient_events[e->type](c, L, e);
   lua_settop(L, top);
   lguard_trust(trusted);
 }

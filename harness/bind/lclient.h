@@ -1,8 +1,8 @@
 /* lclient: an mqtt client as Lua holds it: what the mqtt API (lmqtt) and the scenario library (core.client_*) share.
  *
- * The userdata has one user value: a table that keeps the handlers, the timeline, and the callbacks of pending
- * operations by reference number, which is what the client is given. Numbers go from 1 and are used again: in the slot
- * of a free one stands the next free one.
+ * The userdata's user values keep the handlers, the timeline, and, once there was one, a table of the callbacks of
+ * pending operations by reference number, which is what the client is given. Numbers go from 1 and are used again: in
+ * the slot of a free one stands the next free one.
  */
 #ifndef MQRIG_LCLIENT_H
 #define MQRIG_LCLIENT_H
@@ -13,13 +13,15 @@
 
 #define LCLIENT "mqrig.mqttclient"
 
-/* Where the handlers stand in the user value: below 0, out of the way of the reference numbers. */
+/* The user values. */
 enum lclient_slot {
-  LCLIENT_ON_CONNECT = -5,
+  LCLIENT_ON_CONNECT = 1,
   LCLIENT_ON_LOST,
   LCLIENT_ON_MESSAGE,
   LCLIENT_ON_DISCONNECTED,
   LCLIENT_TIMELINE,
+  LCLIENT_CALLBACKS,
+  LCLIENT_SLOTS = LCLIENT_CALLBACKS,
 };
 
 struct lclient {

@@ -119,14 +119,12 @@ static int lmqtt_createclient(lua_State *L) {
   struct session_options options;
   struct lworld *w = lworld_enter(L);
   lua_settop(L, 1);
-  struct lclient *c = lua_newuserdatauv(L, sizeof *c, 1);
+  struct lclient *c = lua_newuserdatauv(L, sizeof *c, LCLIENT_SLOTS);
   *c = (struct lclient){ .world = w };
   lmqtt_options(L, 1, c, &options);
   c->message_max = options.message_max;
-  lua_createtable(L, 0, 5);
   lworld_push_timeline(L);
-  lua_rawseti(L, -2, LCLIENT_TIMELINE);
-  lua_setiuservalue(L, 2, 1);
+  lua_setiuservalue(L, 2, LCLIENT_TIMELINE);
   c->client = client_new(w->net, w->timeline, "client", &options, lclient_event, c);
   lworld_keep(w, &c->item, lmqtt_end);
   luaL_setmetatable(L, LCLIENT);
@@ -267,9 +265,7 @@ static int lmqtt_handler(lua_State *L, enum lclient_slot slot) {
   lclient_check(L, 1);
   if (!lua_isnoneornil(L, 2)) lworld_check_callable(L, 2);
   lua_settop(L, 2);
-  lua_getiuservalue(L, 1, 1);
-  lua_insert(L, 2);
-  lua_rawseti(L, 2, slot);
+  lua_setiuservalue(L, 1, slot);
   return 0;
 }
 
