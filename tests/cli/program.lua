@@ -15,7 +15,12 @@ local function read(path)
   return content
 end
 
+--- Writes a file into the test's folder, with the folders in its name.
 function M.write(name, content)
+  local inner = name:match "^(.*)/"
+  if inner then
+    assert(os.execute(("mkdir -p %s/%s"):format(M.folder, inner)))
+  end
   local file = assert(io.open(M.folder .. "/" .. name, "wb"))
   file:write(content)
   file:close()
@@ -66,7 +71,7 @@ local function check_pieces(text, pieces, what)
     if not from then
       error(("%s: this was expected%s: %s\n%s"):format(what, at > 1 and " after the others" or "", piece, text), 4)
     end
-    at = to + 1
+    at = to -- a line end may end one and begin the next
   end
 end
 
