@@ -103,7 +103,7 @@ end
 local titles = {
   mqtt = "mqtt", mqtt_client = "An mqtt client", mqtt_message = "An mqtt message", mqrig = "scenario and expect",
   t = "The context, t", task = "A task", client = "A scenario client", token = "A token", raw_client = "A raw client",
-  broker = "A broker", peer = "A scripted broker", play = "A play", connection = "A connection of a peer", process = "A process",
+  broker = "A broker", peer = "A scripted broker", play = "A play", run = "A run of a sweep", connection = "A connection of a peer", process = "A process",
   link = "A link", place = "The beginning of a rule", rule_sentence = "A rule in the making", rule = "A rule",
   fault = "fault", expectation = "Verbs", packet = "A packet", message = "A message",
 }

@@ -202,6 +202,48 @@ function t:spawn(fn, ...) end
 ---@param fn fun()
 function t:defer(fn) end
 
+--- A fault experiment: calls `fn(run, params)` for every combination of parameters, and writes a CSV file with a row for
+--- each run: the parameters, `sent`, `ok` (how many had the code 0), `codes` ("0:18 -11:2"), `pending`, times until the
+--- result and until the delivery (`p50`, `p95`, `max`, in milliseconds), `delivered`, `duplicates`, `missing`. Options:
+--- `over = { qos = { 0, 1, 2 }, delay = { 0, 0.02 } }` (the last name varies fastest), `runs` of each combination (1),
+--- `columns` of your own, `file` (mqrig-out/experiments/NAME.csv), `settle`: how long a run waits at its end for
+--- what is under way (1 s). What a run makes is closed behind it; the scenario's own `timeout` holds for all runs.
+---@param options table
+---@param fn fun(run: run, params: table)
+---@return table[] rows and in `rows.file` the path
+function t:sweep(options, fn) end
+
+--- One run of `t:sweep`.
+---@class run
+---@field number integer Counted from 1.
+---@field params table The parameters by name.
+---@field delivered integer How many different messages came.
+---@field duplicates integer How many came once more.
+local run = {}
+
+--- Publishes, and measures; returns a table whose `code` is there once it is known. Options: `qos`, `retain`. Payloads
+--- are told apart by their text: a second delivery of the same is a duplicate.
+---@param client client
+---@param topic string
+---@param payload string
+---@param options? table
+---@return table
+function run:send(client, topic, payload, options) end
+
+--- Counts the messages that come to this client.
+---@param client client
+function run:watch(client) end
+
+--- Waits until every send has its result and has arrived, and returns true; or until the time is over: false.
+---@param options? { within: duration }
+---@return boolean
+function run:settle(options) end
+
+--- Puts a value into a column of the sweep's `columns`.
+---@param column string
+---@param value any
+function run:note(column, value) end
+
 --- Puts a line on the timeline; values that are no text are printed in full.
 function t:log(...) end
 

@@ -204,6 +204,11 @@ function Context:await(fn, options)
   return table.unpack(pending.results, 1, pending.results.n)
 end
 
+--- A fault experiment: fn(run, params) for every combination of parameters, and a CSV file of what came out.
+function Context:sweep(options, fn)
+  return require("mqrig.sweep").run(self, options, fn)
+end
+
 --- Puts a line on the timeline.
 function Context:log(...)
   local words = table.pack(...)
@@ -232,7 +237,7 @@ function Context:random(low, high)
   return self.rng:integer(low, high)
 end
 
-local private = "broker_starting sink own keep_log keep_rule keep_builder"
+local private = "broker_starting sink progress out name own keep_log keep_rule keep_builder"
 M.meta = object.class("t", Context, computed, "params seed net", private)
 
 --- `settings`: choice, params, seed, net, faults (rule texts for every client's link), name.
@@ -262,6 +267,9 @@ function M.new(scheduler, timeline, settings)
     fault_texts = settings.faults,
     fault_groups = groups,
     sink = settings.log,
+    progress = settings.progress or function() end, -- is told in a line how far a long scenario is
+    out = settings.out or "mqrig-out",
+    name = settings.name,
   }, M.meta)
 end
 

@@ -129,6 +129,8 @@ function Pool:start_one()
       if message == "closing" then
         member.due_ns = member.job and core.now() + M.CLOSE_GRACE_NS
         member.closing = true
+      elseif message:sub(1, 9) == "progress " then
+        self.handlers.progress(message:sub(10))
       elseif member.job then
         member.worker:take_output()
         finish(self, member, dkjson.decode(message) or failed("the worker sent nonsense", member, { internal = true }))

@@ -208,6 +208,7 @@ local function make_pool(self)
     result = function(job, result)
       self:take_result(job, result)
     end,
+    progress = progress.note,
     trouble = function(sentence, kind)
       complain(sentence)
       if kind == "environment" then

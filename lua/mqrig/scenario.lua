@@ -194,6 +194,8 @@ local function new_context(scenario, options, scheduler, timeline)
     name = scenario.name,
     faults = options.faults or {},
     log = options.log,
+    progress = options.progress,
+    out = options.out,
   })
 end
 

@@ -1,6 +1,7 @@
 -- worker: the child's side of a run. It has all loaded scenarios by inheritance, is told which to run, one at a time,
 -- and answers with the result. Messages are JSON: { scenario=, seed=, run_seed=, round= } comes, a result goes; "stop"
--- comes as it is, and "closing" goes when a scenario's time is over and what it made is being closed.
+-- comes as it is. "closing" goes when a scenario's time is over and what it made is being closed, "progress" and a line
+-- when a long one has got further.
 
 local core = require "mqrig.core"
 local capture = require "mqrig.capture"
@@ -68,7 +69,7 @@ local function options_of(scenario, job, settings, hooks)
     seed = job.seed, run_seed = job.run_seed, broker = settings.broker, net = settings.net, version = settings.mqtt,
     params = params, faults = settings.fault, memory = settings.memory, capture = settings.capture, out = settings.out,
     timeout_s = scenario.timeout_s or settings.timeout, verbose = settings.verbose, stop = hooks.stop, log = hooks.log,
-    closing = hooks.closing,
+    closing = hooks.closing, progress = hooks.progress,
   }
 end
 
@@ -112,6 +113,7 @@ local function run(scenario, job, settings, hooks)
   local options, sentence = options_of(scenario, job, settings, {
     stop = hooks.stop,
     closing = hooks.closing,
+    progress = hooks.progress,
     log = function(line)
       logs[#logs + 1] = tostring(line)
     end,
@@ -159,6 +161,9 @@ function M.body(channel, scenarios, settings)
         end,
         closing = function()
           channel:send "closing"
+        end,
+        progress = function(line)
+          channel:send("progress " .. line)
         end,
       })
       io.stdout:flush()

@@ -60,6 +60,7 @@ local classes = {
   link = require("mqrig.link").meta,
   place = require("mqrig.rule").place_meta,
   play = require("mqrig.play").meta,
+  run = require("mqrig.sweep").run_meta,
   proxied_connection = require("mqrig.proxy").conn_meta,
   proxy = require("mqrig.proxy").meta,
   rule = require("mqrig.rule").handle_meta,
