@@ -414,6 +414,11 @@ static struct chain *relay_chain(const struct relay_side *s) {
   return s->chain && chain_stream(s->chain) ? s->chain : NULL;
 }
 
+const char *relay_local(const struct relay *r) {
+  struct chain *c = relay_chain(&r->upstream);
+  return c ? stream_local(chain_stream(c)) : "";
+}
+
 void relay_reset(struct relay *r, const char *why) {
   relay_note(r, why);
   if (relay_chain(&r->client)) chain_reset(r->client.chain);

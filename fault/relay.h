@@ -54,6 +54,7 @@ void relay_ignore(struct relay *r, const char *why); /* no upstream: what the cl
 void relay_join(struct relay *r, struct scope *s, void *tag);
 
 struct relay_counts relay_counts(const struct relay *r);
+const char *relay_local(const struct relay *r);      /* address of this end towards the upstream; "" without */
 bool relay_is_open(const struct relay *r);           /* both ends are connected, or were */
 struct slice relay_client_id(const struct relay *r); /* of the CONNECT packet; empty: none came */
 

@@ -97,6 +97,15 @@ static void lproxy_accepted(void *arg, struct proxy_conn *conn) {
   lua_pop(L, 3);
 }
 
+static void lproxy_opened(void *arg, struct proxy_conn *conn) {
+  const struct lproxy *p = arg;
+  const struct lproxy_conn *tag = proxy_conn_tag(conn);
+  struct timeline *t = p->world->timeline;
+  if (!tag || !t) return;
+  timeline_note(t, net_now(p->world->net), tag->who, TIMELINE_OPEN, "from %s through %s", proxy_conn_client(conn),
+                relay_local(proxy_conn_relay(conn)));
+}
+
 static void lproxy_ended(void *arg, struct proxy_conn *conn, const char *why) {
   struct lproxy *p = arg;
   lua_State *L = p->world->L;
@@ -138,6 +147,7 @@ static void lproxy_trouble(void *arg, const struct err *why) {
 
 static const struct proxy_handler lproxy_handler = {
   .accepted = lproxy_accepted,
+  .opened = lproxy_opened,
   .ended = lproxy_ended,
   .trouble = lproxy_trouble,
 };

@@ -59,16 +59,6 @@ static void capture_forget(struct capture_notes *n) {
   while (n->count > 0) free(n->texts[--n->count]);
 }
 
-/* The line without its time. */
-static void capture_note_line(struct capture *c, const struct story_line *line) {
-  char text[CAPTURE_LINE_MAX];
-  story_format(c->story, line, text, sizeof text / 2);
-  size_t used = strlen(text);
-  story_format_faults(c->story, line, text + used, sizeof text - used);
-  const char *after = strstr(text, " ms  ");
-  capture_note(c, line->who, after ? after + 5 : text);
-}
-
 static void capture_note_fault(struct capture *c, uint32_t who, const struct timeline_entry *e) {
   char text[CAPTURE_LINE_MAX], fate[64] = "";
   if (e->hit.fate == TIMELINE_TAKEN) snprintf(fate, sizeof fate, " (did not pass)");
@@ -95,6 +85,22 @@ static const struct story_link *capture_link(const struct capture *c, const stru
   return line->link != STORY_NONE ? story_link(c->story, line->link) : &none;
 }
 
+/* A proxy has no comments of its own: they go with those of its client. */
+static uint32_t capture_owner(const struct capture *c, const struct story_line *line) {
+  const struct story_link *link = capture_link(c, line);
+  return line->who != link->relay ? line->who : link->client ? link->client : link->broker;
+}
+
+/* The line without its time. */
+static void capture_note_line(struct capture *c, const struct story_line *line) {
+  char text[CAPTURE_LINE_MAX];
+  story_format(c->story, line, text, sizeof text / 2);
+  size_t used = strlen(text);
+  story_format_faults(c->story, line, text + used, sizeof text - used);
+  const char *after = strstr(text, " ms  ");
+  capture_note(c, capture_owner(c, line), after ? after + 5 : text);
+}
+
 static unsigned capture_side(const struct capture *c, const struct story_line *line) {
   return line->who == capture_link(c, line)->broker ? CAPTURE_BROKER : CAPTURE_CLIENT;
 }
@@ -105,7 +111,7 @@ static void capture_segment(struct capture *c, const struct story_line *line, un
   struct buffer frame;
   struct slice comments[2 * CAPTURE_NOTES_MAX];
   const struct story_link *link = capture_link(c, line);
-  uint32_t other = line->who == link->client ? link->broker : link->client, ends[] = { line->who, other };
+  uint32_t me = capture_owner(c, line), ends[] = { me, me == link->client ? link->broker : link->client };
   size_t count = 0;
   for (int e = 0; e < 2; e++)
     for (size_t i = 0; i < c->notes[ends[e]].count; i++) comments[count++] = slice_text(c->notes[ends[e]].texts[i]);
@@ -185,12 +191,15 @@ static void capture_end(struct capture *c, const struct story_line *line) {
 
 /* Packets. */
 
-/* How much of it went over: all, or what stands before the place where a fault cut it off. */
+/* How much of it went over: all, or what stands before the place where a fault cut it off. Of what a proxy hit and let
+ * pass the others tell. */
 static struct slice capture_part(const struct capture *c, const struct story_line *line) {
   struct slice bytes = line->bytes;
+  uint32_t relay = capture_link(c, line)->relay;
   for (size_t i = line->fault; i != STORY_NONE; i = story_fault(c->story, i)->next) {
     const struct timeline_hit *hit = &story_fault(c->story, i)->entry.hit;
     if (hit->fate == TIMELINE_CUT && line->sent && !line->passed) bytes = slice_first(bytes, hit->at);
+    if (hit->fate != TIMELINE_TAKEN && line->who == relay) bytes = slice_first(bytes, 0);
   }
   return bytes;
 }
@@ -225,7 +234,7 @@ static void capture_packet(struct capture *c, const struct story_line *line) {
     capture_note_line(c, line);
     return;
   }
-  capture_note_faults(c, line->who, line);
+  capture_note_faults(c, capture_owner(c, line), line);
   if (twin) capture_note_faults(c, line->who, twin);
   capture_bytes(c, line, bytes);
   capture_missing(c, line);
@@ -251,7 +260,7 @@ static void capture_rest(struct capture *c) {
   struct slice nothing = { 0 };
   for (size_t i = story_count(c->story); i > 0; i--) {
     const struct story_line *line = story_line(c->story, i - 1);
-    if (!c->notes[line->who].count || !capture_conn(c, line)->number) continue;
+    if (!c->notes[capture_owner(c, line)].count || !capture_conn(c, line)->number) continue;
     capture_segment(c, line, capture_side(c, line), SEGMENT_ACK, nothing);
   }
 }

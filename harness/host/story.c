@@ -29,8 +29,8 @@ struct story_route {
 };
 
 struct story_end {
-  bool known, accepted; /* known: its opening was seen */
-  size_t link, opening; /* places of its route, and of its line */
+  bool known, accepted, relay; /* known: its opening was seen */
+  size_t link, opening;        /* places of its route, and of its line */
   struct story_flow flows[2];
 };
 
@@ -110,7 +110,7 @@ static void story_add_fault(struct story *s, size_t line, const struct timeline_
 /* Two ends of a connection. */
 
 static bool story_is_out(const struct story_end *end, enum timeline_kind kind) {
-  return end->known && kind == (end->accepted ? TIMELINE_DOWN : TIMELINE_UP);
+  return end->known && !end->relay && kind == (end->accepted ? TIMELINE_DOWN : TIMELINE_UP);
 }
 
 static struct story_route *story_route(const struct story *s, const struct story_end *end) {
@@ -168,10 +168,33 @@ static void story_adopt(struct story *s, struct story_end *end, struct story_lin
   }
 }
 
+static bool story_has_fault_of(const struct story *s, const struct story_line *line, uint32_t who) {
+  for (size_t i = line->fault; i != STORY_NONE; i = s->faults[i].next)
+    if (s->faults[i].entry.who == who) return true;
+  return false;
+}
+
+/* What a proxy's rule hit goes to the line of the packet's sender. */
+static void story_relay(struct story *s, struct story_route *r, struct story_line *line) {
+  struct story_queue *sent = &r->sent[line->kind];
+  for (size_t i = sent->head; s->fold && i < sent->tail && i < sent->head + STORY_LOOK_MAX; i++) {
+    const struct story_line *from = &s->lines[sent->items[i]];
+    if (!slice_equal(from->bytes, line->bytes) || story_has_fault_of(s, from, line->who)) continue;
+    *story_last_fault(s, sent->items[i]) = line->fault;
+    line->fault = STORY_NONE;
+    line->hidden = true;
+    return;
+  }
+}
+
 static void story_meet(struct story *s, size_t id) {
   struct story_line *line = &s->lines[id];
   struct story_end *end = story_end(s, line->who);
   struct story_route *r = story_route(s, end);
+  if (r && end->relay) {
+    story_relay(s, r, line);
+    return;
+  }
   if (r && end->accepted && !r->link.client && line->kind == TIMELINE_UP && !story_has_address(&r->link)) {
     story_adopt(s, end, line);
     r = story_route(s, end);
@@ -232,6 +255,7 @@ static void story_hit(struct story *s, const struct timeline_entry *e) {
   s->hits[s->hit_count] = (struct story_hit){ .entry = *e, .line = STORY_NONE };
   struct story_flow *flow = &story_end(s, e->who)->flows[story_kind(&s->hits[s->hit_count])];
   story_queue_push(&flow->hits, s->hit_count++);
+  if (story_end(s, e->who)->relay) story_tell(s, s->hit_count - 1); /* it never shows a packet that passes */
 }
 
 /* Packets that came in and went no further than to a fault stand before the one that comes now. */
@@ -280,23 +304,42 @@ static void story_packet(struct story *s, const struct timeline_entry *e) {
   if (s->lines[line].hit_ns < 0) story_meet(s, line);
 }
 
-/* "from CLIENT to BROKER" of an accepting end, "CLIENT to BROKER" of the other. */
-static bool story_addresses(struct slice text, struct story_link *out) {
-  bool accepted = text.size > 5 && memcmp(text.data, "from ", 5) == 0;
-  if (accepted) text = slice_from(text, 5);
-  const uint8_t *to = text.size ? memmem(text.data, text.size, " to ", 4) : NULL;
-  size_t first = to ? (size_t)(to - text.data) : text.size;
-  out->client_address = slice_first(text, first);
-  if (to) out->broker_address = slice_from(text, first + 4);
-  return accepted;
+/* What stands before the words, and behind them; false if they are not there. */
+static bool story_divide(struct slice text, const char *words, struct slice *before, struct slice *behind) {
+  const uint8_t *at = text.size ? memmem(text.data, text.size, words, strlen(words)) : NULL;
+  *before = at ? slice_first(text, (size_t)(at - text.data)) : text;
+  if (at) *behind = slice_from(text, before->size + strlen(words));
+  return at != NULL;
+}
+
+/* The text of an opening, as timeline.h has it. */
+static void story_read_opening(struct slice text, struct story_end *end, struct story_link *out) {
+  end->accepted = text.size > 5 && memcmp(text.data, "from ", 5) == 0;
+  if (end->accepted) text = slice_from(text, 5);
+  end->relay = end->accepted && story_divide(text, " through ", &out->client_address, &out->relay_address);
+  if (!end->relay) story_divide(text, " to ", &out->client_address, &out->broker_address);
+}
+
+/* A proxy's connection to the broker and the client's to the proxy are one. */
+static void story_bridge(struct story *s, size_t id) {
+  struct story_link *link = &s->routes[id].link;
+  for (size_t i = s->route_count; i > 0 && !link->broker; i--) {
+    struct story_link *l = &s->routes[i - 1].link;
+    if (l->client || !l->broker || !slice_equal(l->client_address, link->relay_address)) continue;
+    struct story_end *broker = story_end(s, l->broker);
+    link->broker = l->broker;
+    l->broker = 0;
+    broker->link = s->lines[broker->opening].link = id;
+  }
 }
 
 /* The link that the other end of this connection has opened, or a new one. */
 static size_t story_find_link(struct story *s, const struct story_link *mine) {
   for (size_t i = s->route_count; story_has_address(mine) && i > 0; i--) {
     const struct story_link *l = &s->routes[i - 1].link;
+    if (mine->broker && !l->broker && slice_equal(l->relay_address, mine->client_address)) return i - 1;
     if (!slice_equal(l->client_address, mine->client_address)) continue;
-    if (mine->client ? l->client == 0 && l->broker : l->broker == 0 && l->client) return i - 1;
+    if (mine->client ? !l->client : l->client && !l->broker && !l->relay) return i - 1;
     break;
   }
   s->routes = story_room(s->routes, s->route_count, sizeof *s->routes);
@@ -319,15 +362,18 @@ static void story_open(struct story *s, const struct timeline_entry *e) {
   struct story_link mine = { 0 };
   story_close(s, end);
   end->known = true;
-  end->accepted = story_addresses(e->bytes, &mine);
-  if (end->accepted) mine.broker = e->who;
-  else mine.client = e->who;
+  story_read_opening(e->bytes, end, &mine);
+  uint32_t *me = end->relay ? &mine.relay : end->accepted ? &mine.broker : &mine.client;
+  *me = e->who;
   size_t id = end->link = story_find_link(s, &mine);
   struct story_link *link = &s->routes[id].link;
-  if (end->accepted) link->broker = e->who;
-  else link->client = e->who;
-  if (!end->accepted) link->broker_address = mine.broker_address;
+  if (mine.broker) link->broker = mine.broker;
+  if (mine.client) link->client = mine.client;
+  if (mine.client) link->broker_address = mine.broker_address;
+  if (mine.relay) link->relay = mine.relay;
+  if (mine.relay) link->relay_address = mine.relay_address;
   end->opening = story_add(s, e);
+  if (mine.relay) story_bridge(s, id);
 }
 
 static void story_entry(struct story *s, const struct timeline_entry *e) {
@@ -352,7 +398,7 @@ static void story_hide_openings(struct story *s) {
     struct story_line *line = &s->lines[i];
     if (line->kind != TIMELINE_OPEN || line->link == STORY_NONE) continue;
     const struct story_link *link = &s->routes[line->link].link;
-    line->hidden = link->client && line->who == link->broker;
+    line->hidden = link->client && line->who != link->client;
   }
 }
 
@@ -435,12 +481,24 @@ static const char *story_other_name(const struct story *s, const struct story_li
   return timeline_name(s->timeline, line->who == link->client ? link->broker : link->client);
 }
 
+/* Behind an opening: who else of ours is on that connection. */
+static void story_put_others(const struct story *s, const struct story_line *line, char *to, size_t size, int *used) {
+  const struct story_link *link = &s->routes[line->link].link;
+  const uint32_t all[] = { link->client, link->relay, link->broker };
+  const char *before = " (";
+  for (size_t i = 0; i < 3; i++) {
+    if (!all[i] || all[i] == line->who) continue;
+    story_put(to, size, used, "%s%s", before, timeline_name(s->timeline, all[i]));
+    before = ", ";
+  }
+  if (*before == ',') story_put(to, size, used, ")");
+}
+
 int story_format(const struct story *s, const struct story_line *line, char *to, size_t size) {
   struct timeline_entry e = { .at_ns = line->at_ns, .who = line->who, .kind = line->kind, .bytes = line->bytes };
   int used = timeline_format(s->timeline, &e, to, size);
   long long us = (long long)(line->hit_ns / 1000);
-  if (line->kind == TIMELINE_OPEN && *story_other_name(s, line))
-    story_put(to, size, &used, " (%s)", story_other_name(s, line));
+  if (line->kind == TIMELINE_OPEN) story_put_others(s, line, to, size, &used);
   if (line->unseen && line->fault == STORY_NONE)
     story_put(to, size, &used, "   (not seen by %s)", story_other_name(s, line));
   if (line->hit_ns >= 0) story_put(to, size, &used, "   (hit at %lld.%03lld ms)", us / 1000, us % 1000);

@@ -16,8 +16,8 @@ struct story;
 
 /* A connection, as one end or both ends know it. */
 struct story_link {
-  uint32_t client, broker;                     /* participants; 0: not one of ours, or not told */
-  struct slice client_address, broker_address; /* "127.0.0.1:53412", "unix"; empty: not known */
+  uint32_t client, relay, broker;                             /* participants; 0: not one of ours, or not told */
+  struct slice client_address, relay_address, broker_address; /* "127.0.0.1:53412", "unix"; empty: not known */
 };
 
 /* A fault, at the line's packet. */

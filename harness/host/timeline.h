@@ -15,7 +15,8 @@
 enum timeline_kind {
   TIMELINE_UP,    /* a packet from client to broker */
   TIMELINE_DOWN,  /* a packet from broker to client */
-  TIMELINE_OPEN,  /* text: addresses, "CLIENT to BROKER", or "from CLIENT to BROKER" of who accepted it */
+  TIMELINE_OPEN,  /* text: addresses, "CLIENT to BROKER"; of who accepted it "from CLIENT to BROKER"; of a proxy
+                     "from CLIENT through ADDRESS", which is its own towards the broker */
   TIMELINE_END,   /* text: how it ended */
   TIMELINE_FAULT, /* text: what was done, to no packet */
   TIMELINE_NOTE,  /* text */

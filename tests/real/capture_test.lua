@@ -17,7 +17,7 @@ local addresses = io.open "/proc/net/if_inet6"
 local has_ipv6 = addresses and addresses:read "l" ~= nil
 local command = "%s run tests/real/capturing.lua %s --seed 5 --capture always --out %s 2>&1 || true"
 local log = read(command:format(executable, has_ipv6 and "" or "--exclude IPv6", out))
-assert(log:find(("\n%d passed, 0 failed, 0 skipped\n"):format(has_ipv6 and 9 or 8)), log)
+assert(log:find(("\n%d passed, 0 failed, 0 skipped\n"):format(has_ipv6 and 10 or 9)), log)
 
 -- The lines of the text beside it that are packets, without their times.
 local function lines_of(name)
@@ -114,6 +114,11 @@ comment("mqtt.msgtype == 4 && mqtt.msgid == 2", "c1 !! down PUBACK first delay 2
 comment("mqtt.msgtype == 3 && mqtt.msgid == 2", "c1 !! up PUBLISH nth 2 split 3")
 comment("tcp.len == 5 && !mqtt", "c1 !! up PUBLISH nth 3 at_byte 5 rst (cut off at byte 5)")
 comment("tcp.flags.syn == 1", "(peer1#1)")
+lines, path = lines_of "proxy"
+check_sound(path)
+comment("mqtt.msgtype == 9", "proxy1#1 !! down SUBACK delay 20ms")
+comment("mqtt.msgtype == 4 && mqtt.msgid == 2", "proxy1#1 !! down PUBACK first drop (did not pass)")
+assert(#tshark(path, "tcp.flags.syn == 1 && tcp.flags.ack == 0", { "tcp.srcport" }) == 1)
 _, path = lines_of "a-reset-by-the-scenario"
 lines = {}
 comment("tcp.flags.reset == 1", "c1 !! rst now")

@@ -72,6 +72,16 @@ scenario("faults", function(t)
   expect(c:wait_lost()):equals(-1)
 end)
 
+scenario("proxy", function(t)
+  local p = t:proxy { upstream = t.broker }
+  p.down:on("PUBACK"):first():drop()
+  p.down:on("SUBACK"):delay "20ms"
+  local c = t:connect { broker = p }
+  c:subscribe("b")
+  c:send("a", "not acknowledged", { qos = 1 })
+  c:publish("a", "acknowledged", { qos = 1 })
+end)
+
 scenario("a reset by the scenario", function(t)
   local c = t:connect()
   c.link:rst()

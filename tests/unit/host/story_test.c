@@ -223,6 +223,39 @@ static void test_unix_sockets(void **state) {
              "c1 <- PUBACK id 1\n");
 }
 
+/* A proxy between the two: its rules stand on the line of who sent the packet. */
+static void through_proxy(struct rig *r, bool late) {
+  rig_init_alone(r);
+  r->broker = timeline_who(r->t, "b#1");
+  uint32_t proxy = timeline_who(r->t, "p#1");
+  struct slice accepted = slice_text("from 127.0.0.1:7 to 127.0.0.1:9");
+  if (!late) add(r, 0, r->broker, TIMELINE_OPEN, accepted);
+  add(r, 0, proxy, TIMELINE_OPEN, slice_text("from 127.0.0.1:5 through 127.0.0.1:7"));
+  if (late) add(r, 0, r->broker, TIMELINE_OPEN, accepted);
+  add(r, 1, r->client, TIMELINE_UP, STORYRIG_PUB("\1"));
+  add(r, 1, r->client, TIMELINE_UP, STORYRIG_PUB("\2"));
+  hit(r, 1, proxy, "up PUBLISH nth 2 drop", TIMELINE_TAKEN, 2, STORYRIG_PUB("\2"));
+  add(r, 1, r->broker, TIMELINE_UP, STORYRIG_PUB("\1"));
+  add(r, 1, r->broker, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  hit(r, 1, proxy, "down PUBACK delay 9ms", TIMELINE_PASSES, 1, STORYRIG_ACK("\1"));
+  add(r, 10, r->client, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  hit(r, 11, proxy, "down PINGREQ drop", TIMELINE_TAKEN, 2, STORYRIG_PING);
+}
+
+static void test_proxy(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  for (int late = 0; late < 2; late++) {
+    through_proxy(&r, late);
+    rig_expect(&r, true,
+               "c1 -> PUBLISH q1 id 1 \"a\" 0 B\n"
+               "c1 -> PUBLISH q1 id 2 \"a\" 0 B   !! p#1: up PUBLISH nth 2 drop\n"
+               "b#1 <- PUBACK id 1   !! p#1: down PUBACK delay 9ms\n"
+               "c1 <- PUBACK id 1\n"
+               "p#1 <- PINGREQ   !! down PINGREQ drop\n");
+  }
+}
+
 /* Whatever happens, in whatever order, also where the beginning was dropped for space: each packet has one line, each
  * hit stands on one line, and time does not go back. */
 static void check_story(const struct timeline *t, bool fold) {
@@ -267,6 +300,7 @@ int main(void) {
     cmocka_unit_test(test_both_ends_each),
     cmocka_unit_test(test_strangers),
     cmocka_unit_test(test_unix_sockets),
+    cmocka_unit_test(test_proxy),
     cmocka_unit_test(test_random),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,8 +20,13 @@
 #define STORYRIG_PUB(n) slice_of("\x32\x05\x00\x01\x61\x00" n, 7)
 
 static inline void storyrig_random_entry(struct timeline *t, struct rng *rng, int64_t at_ns) {
-  static const char *const openings[] = { "127.0.0.1:5 to 127.0.0.1:9", "from 127.0.0.1:5 to 127.0.0.1:9",
-                                          "unix to unix", "from unix", "[::1]:7 to [::1]:8" };
+  static const char *const openings[] = { "127.0.0.1:5 to 127.0.0.1:9",
+                                          "from 127.0.0.1:5 to 127.0.0.1:9",
+                                          "unix to unix",
+                                          "from unix",
+                                          "[::1]:7 to [::1]:8",
+                                          "from 127.0.0.1:5 through 127.0.0.1:6",
+                                          "from 127.0.0.1:6 to 127.0.0.1:9" };
   static const char *const ends[] = { "closed by this end", "closed by the other end", "reset by the other end", "?" };
   static const uint8_t large[3000] = { 0x30, 0xb5, 0x17 };
   uint32_t who = (uint32_t)rng_below(rng, 4);
@@ -39,7 +44,7 @@ static inline void storyrig_random_entry(struct timeline *t, struct rng *rng, in
                                              .index = rng_below(rng, 8),
                                              .packet = packet });
   else if (what < 90) timeline_add(t, at_ns, who, TIMELINE_FAULT, slice_text("rst now"));
-  else if (what < 95) timeline_add(t, at_ns, who, TIMELINE_OPEN, slice_text(openings[rng_below(rng, 5)]));
+  else if (what < 95) timeline_add(t, at_ns, who, TIMELINE_OPEN, slice_text(openings[rng_below(rng, 7)]));
   else timeline_add(t, at_ns, who, TIMELINE_END, slice_text(ends[rng_below(rng, 4)]));
 }
 
