@@ -145,8 +145,8 @@ static int lmqtt_close(lua_State *L) {
   struct lclient *c = luaL_checkudata(L, 1, LCLIENT);
   if (!c->client) return 0;
   lworld_enter(L);
+  lclient_set_running(c, false); /* before: what its callbacks connect counts */
   client_close(c->client);
-  lclient_set_running(c, false);
   return 0;
 }
 
@@ -392,8 +392,8 @@ static int lmqtt_disconnect(lua_State *L) {
     client_disconnect(c->client);
     return 0;
   }
-  client_close(c->client); /* nothing was accepted yet, or nothing is there: there is nothing to say goodbye to */
   lclient_set_running(c, false);
+  client_close(c->client); /* nothing was accepted yet, or nothing is there: there is nothing to say goodbye to */
   if (!lua_isnil(L, 2)) lworld_later(L);
   return 0;
 }

@@ -1,5 +1,6 @@
 #include "bind/lpeer.h"
 
+#include "bind/lguard.h"
 #include "bind/lpacket.h"
 #include "bind/lscope.h"
 #include "host/peer.h"
@@ -130,8 +131,7 @@ static void lpeer_accepted(void *arg, struct peer_conn *conn) {
   lua_pop(L, 3);
 }
 
-static void lpeer_ended(void *arg, struct peer_conn *conn, const char *why) {
-  struct lpeer *p = arg;
+static void lpeer_tell_end(struct lpeer *p, struct peer_conn *conn, const char *why) {
   lua_State *L = p->world->L;
   if (!lpeer_push(p)) return;
   struct lpeer_conn *c = lpeer_push_conn(L, peer_conn_number(conn));
@@ -151,6 +151,13 @@ static void lpeer_ended(void *arg, struct peer_conn *conn, const char *why) {
     lua_pop(L, 1);
   }
   lua_pop(L, 3);
+}
+
+/* Also inside a call of a scenario's, where there may be no memory left for it. */
+static void lpeer_ended(void *arg, struct peer_conn *conn, const char *why) {
+  bool trusted = lguard_trust(true);
+  lpeer_tell_end(arg, conn, why);
+  lguard_trust(trusted);
 }
 
 static void lpeer_trouble(void *arg, const struct err *why) {
@@ -399,7 +406,8 @@ static struct lpeer_conn *lpeer_check_open(lua_State *L) {
 
 static int lpeer_conn_gc(lua_State *L) {
   struct lpeer_conn *c = luaL_checkudata(L, 1, LPEER_CONN);
-  if (c->conn && c->scope && lworld_peek(L)) {
+  lworld_peek(L);
+  if (c->conn && c->scope) {
     /* Its peer holds it while it is up, so the peer is being collected, too: the filters must go before their scope. */
     lua_getiuservalue(L, 1, 1);
     lpeer_end(lua_touserdata(L, -1));

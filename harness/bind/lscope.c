@@ -96,6 +96,7 @@ static struct lscope *lscope_check(lua_State *L) {
 
 static int lscope_gc(lua_State *L) {
   struct lscope **box = luaL_checkudata(L, 1, LSCOPE);
+  lworld_peek(L); /* who called in last may be collected already */
   if (*box) lscope_drop(*box);
   *box = NULL;
   return 0;
@@ -363,6 +364,7 @@ static struct lscope_rule_box *lscope_check_rule(lua_State *L) {
 
 static int lscope_rule_gc(lua_State *L) {
   struct lscope_rule_box *box = luaL_checkudata(L, 1, LSCOPE_RULE);
+  lworld_peek(L);
   if (box->place) lscope_drop(box->place);
   *box = (struct lscope_rule_box){ 0 };
   return 0;

@@ -22,7 +22,6 @@ struct client {
   struct net_timer timer; /* the session's deadline, or now if there are events to be given */
   int64_t timer_at_ns, close_by_ns;
   struct tap *tap;
-  struct slice output;  /* what the chain was given last */
   struct slice feeding; /* what of the input in progress the session has not got yet */
   uint64_t connection;  /* counts them, so that a loop notices that its connection has ended */
   size_t unflushed;     /* bytes accepted since the chain was last asked to write */
@@ -30,7 +29,7 @@ struct client {
   uint16_t depth; /* handlers that run */
   bool open;      /* the transport is there */
   bool plain;     /* messages may wait whose result comes by itself: QoS 0, or refused */
-  bool dead;      /* freed inside a handler */
+  bool dead;      /* being freed: no handler can begin anything any more */
   struct client_gate (*on_dial)(void *arg);
   void *on_dial_arg;
   struct client_dial *dial; /* a connect that a gate holds back, or NULL */
@@ -83,10 +82,11 @@ static void client_leave(struct client *c) {
   if (--c->depth == 0 && c->dead) client_destroy(c);
 }
 
-/* Inside client_enter and client_leave. */
+/* Inside client_enter and client_leave. A handler that comes here again leaves it to the drain that called it to find
+ * that there is nothing more: till then what that one's event borrows is kept. */
 static void client_drain(struct client *c) {
   struct session_event e;
-  while (session_next(c->session, &e)) {
+  while ((c->depth == 1 || session_has_event(c->session)) && session_next(c->session, &e)) {
     if (c->handler) c->handler(c->arg, &e);
   }
 }
@@ -101,7 +101,7 @@ static void client_drop(struct client *c, const char *why) {
   c->dial = NULL;
   c->close_by_ns = NET_NEVER;
   c->connection++;
-  c->feeding = c->output = slice_of(NULL, 0);
+  c->feeding = slice_of(NULL, 0);
   if (c->timeline) timeline_note(c->timeline, client_now(c), c->who, TIMELINE_END, "%s", why);
   tap_restart(c->tap);
   chain_free(chain);
@@ -113,8 +113,10 @@ static bool client_finish(struct client *c) {
   if (!session_gave_up(c->session)) {
     /* DISCONNECT may still be in a filter: the close goes behind it. */
     if (c->close_by_ns == NET_NEVER) {
+      uint64_t connection = c->connection;
       c->close_by_ns = client_now(c) + CLIENT_CLOSE_NS;
       chain_end(c->chain, CHAIN_CLOSE);
+      if (c->connection != connection) return true; /* a function of a fault rule has closed the client */
     }
     if (chain_stream(c->chain) && client_now(c) < c->close_by_ns) {
       client_arm_at(c, c->close_by_ns);
@@ -194,15 +196,14 @@ static void client_input(void *arg, struct slice bytes) {
 
 static struct slice client_output(void *arg) {
   struct client *c = arg;
-  c->output = session_output(c->session, client_now(c));
-  return c->output;
+  return session_output(c->session, client_now(c));
 }
 
+/* What was taken is asked for again: a fault rule's function may have had more put behind it, which moves it. */
 static void client_wrote(void *arg, size_t n) {
   struct client *c = arg;
-  tap_pass(c->tap, TIMELINE_UP, slice_first(c->output, n), client_now(c));
+  tap_pass(c->tap, TIMELINE_UP, slice_first(client_output(c), n), client_now(c));
   session_wrote(c->session, n, client_now(c));
-  c->output = slice_of(NULL, 0);
   c->unflushed = 0;
   if (c->plain || session_wants_close(c->session)) client_wake(c);
   else client_arm_at(c, session_deadline(c->session));
@@ -275,13 +276,14 @@ struct client *client_new(struct net *n, struct timeline *timeline, const char *
 void client_free(struct client *c) {
   if (!c || c->dead) return;
   client_enter(c);
-  client_close(c);
   c->dead = true;
+  client_close(c);
   client_leave(c);
 }
 
 bool client_connect(struct client *c, const struct url *u, const struct session_connect *options, struct err *err) {
   assert(session_state(c->session) == SESSION_IDLE && !c->chain);
+  if (c->dead) return err_set(err, "the client is being released: nobody holds it any more");
   struct client_gate gate = { 0 };
   struct stream *s = NULL;
   if (c->on_dial) gate = c->on_dial(c->on_dial_arg);

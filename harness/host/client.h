@@ -17,7 +17,7 @@ typedef void client_handler(void *arg, const struct session_event *event);
 /* `timeline` may be NULL; it must outlive the client. `name` is copied. */
 struct client *client_new(struct net *n, struct timeline *timeline, const char *name,
                           const struct session_options *options, client_handler *handler, void *arg);
-/* Closes first: every pending operation gets its event, inside this call. */
+/* Closes first: every pending operation gets its event, inside this call. A handler cannot connect it again then. */
 void client_free(struct client *c);
 
 /* Starts connecting; the outcome is a CONNECTED event. False where nothing could be started. Not idle: an assert. */

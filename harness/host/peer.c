@@ -38,7 +38,6 @@ struct peer_conn {
   struct chain *chain;        /* NULL once it is gone */
   struct tap *tap;
   struct cutter cutter;
-  struct slice output;  /* what the chain was given last */
   struct slice feeding; /* what of the input in progress nobody has got yet */
   struct net_timer drain;
   const char *why; /* set once it is being closed */
@@ -113,6 +112,7 @@ static void peer_conn_close(struct peer_conn *c, const char *why) {
   if (c->why) return;
   c->why = why ? why : "closed by this end";
   chain_end(c->chain, CHAIN_CLOSE);
+  if (!c->chain) return; /* a function of a fault rule has stopped the peer */
   if (!chain_stream(c->chain)) peer_conn_over(c, c->why);
   else net_timer_set(c->peer->net, &c->drain, peer_now(c->peer) + PEER_DRAIN_NS);
 }
@@ -204,14 +204,14 @@ static void peer_input(void *arg, struct slice bytes) {
 
 static struct slice peer_output(void *arg) {
   struct peer_conn *c = arg;
-  c->output = c->broker ? broker_output(c->broker, peer_now(c->peer)) : slice_of(NULL, 0);
-  return c->output;
+  return c->broker ? broker_output(c->broker, peer_now(c->peer)) : slice_of(NULL, 0);
 }
 
+/* What was taken is asked for again: a fault rule's function may have had more put behind it, which moves it. */
 static void peer_wrote(void *arg, size_t n) {
   struct peer_conn *c = arg;
   if (!c->broker) return;
-  tap_pass(c->tap, TIMELINE_DOWN, slice_first(c->output, n), peer_now(c->peer));
+  tap_pass(c->tap, TIMELINE_DOWN, slice_first(peer_output(c), n), peer_now(c->peer));
   broker_wrote(c->broker, n, peer_now(c->peer));
 }
 
@@ -333,6 +333,7 @@ void peer_kick(struct peer *p) {
 
 bool peer_start(struct peer *p, struct err *err) {
   if (p->listener) return true;
+  if (p->dead) return err_set(err, "the peer is being closed");
   p->listener = net_listen(p->net, &p->url, &p->listen, &peer_listener, p, err);
   if (!p->listener) return false;
   p->url = *net_listener_url(p->listener);
@@ -343,6 +344,7 @@ bool peer_start(struct peer *p, struct err *err) {
 static void peer_conn_stop(struct peer_conn *c, bool reset) {
   bool closing = c->why != NULL;
   chain_flush(c->chain);
+  if (!c->broker) return; /* a function of a fault rule has stopped the peer */
   c->why = "the peer was stopped";
   if (reset) chain_reset(c->chain);
   else if (!closing) chain_end(c->chain, CHAIN_CLOSE);
@@ -353,8 +355,8 @@ void peer_stop(struct peer *p, bool reset) {
   if (p->paused) peer_pause(p, false);
   net_listener_free(p->listener);
   p->listener = NULL;
-  for (struct list_node *n = list_first(&p->up); n; n = list_next(&p->up, n)) {
-    peer_conn_stop(LIST_OWNER(n, struct peer_conn, node), reset);
+  for (size_t i = 0; i < p->count; i++) {
+    if (p->numbers[i]) peer_conn_stop(p->numbers[i], reset);
   }
   /* All have their end before the first will is published. */
   for (struct list_node *n; (n = list_first(&p->up));) {

@@ -79,8 +79,9 @@ struct slice outflow_at(const struct outflow *f, uint64_t begin, size_t size) {
 bool outflow_raw(struct outflow *f, struct slice bytes) {
   struct outflow_run run = { outflow_end(f), bytes.size };
   if (bytes.size == 0) return true;
-  if (!buffer_append(&f->bytes, bytes)) return false;
-  bool fits = buffer_append(&f->raws, slice_of(&run, sizeof run));
-  assert(fits); /* a run is at least a byte of OUTFLOW_MAX */
+  if (bytes.size > OUTFLOW_RAW_MAX || buffer_size(&f->bytes) > OUTFLOW_RAW_MAX - bytes.size) return false;
+  if (!buffer_append(&f->raws, slice_of(&run, sizeof run))) return false;
+  bool fits = buffer_append(&f->bytes, bytes);
+  assert(fits);
   return true;
 }

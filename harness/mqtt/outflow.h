@@ -8,7 +8,8 @@
 
 #include "base/buffer.h"
 
-#define OUTFLOW_MAX ((size_t)1 << 30) /* bytes; reached only by raw ones */
+#define OUTFLOW_RAW_MAX ((size_t)1 << 29)     /* bytes that may wait when there are raw ones among them */
+#define OUTFLOW_MAX     (2 * OUTFLOW_RAW_MAX) /* so that all that a session may put behind those has room */
 
 struct outflow {
   struct buffer bytes; /* from the first byte of the packet in progress */
@@ -41,7 +42,7 @@ struct slice outflow_partial(const struct outflow *f);
 /* The bytes of a packet that is not yet handed over completely. */
 struct slice outflow_at(const struct outflow *f, uint64_t begin, size_t size);
 
-/* Bytes as they are; they count as one packet. False if that passes OUTFLOW_MAX. */
+/* Bytes as they are; they count as one packet. False if that passes OUTFLOW_RAW_MAX. */
 bool outflow_raw(struct outflow *f, struct slice bytes);
 
 #endif

@@ -96,7 +96,7 @@ int session_unsubscribe(struct session *s, const struct slice *filters, size_t c
 bool session_disconnect(struct session *s, int64_t now_ns);
 
 /* Bytes as they are, at a packet's boundary behind what is already encoded. False unless a connection is up (CONNECTING
- * counts), or where a gigabyte waits already. */
+ * counts), or where half a gigabyte waits already. */
 bool session_raw(struct session *s, struct slice bytes);
 
 /* The packet in progress in each direction: what of it went over the wire already. A fault filter that is put in now

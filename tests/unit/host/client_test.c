@@ -261,6 +261,59 @@ static void test_connect_inside_events(void **state) {
   hostrig_close(&r);
 }
 
+/* Who tries again when it fails: not while the client is being released. */
+static void try_again(struct hostrig_client *c, const struct session_event *e) {
+  struct hostrig *r = c->hook_arg;
+  struct err err;
+  struct session_connect o = { .client_id = slice_text("a"), .timeout_ns = 5000000000, .version = SPEC_3_1_1 };
+  assert_int_equal(e->type, SESSION_EVENT_CONNECTED);
+  assert_false(client_connect(c->client, peer_url(r->peer), &o, &err));
+  assert_non_null(strstr(err.text, "being released"));
+}
+
+static void test_connect_inside_free(void **state) {
+  (void)state;
+  struct hostrig r;
+  hostrig_open(&r, "tcp://127.0.0.1:0", NULL);
+  r.a.hook = try_again;
+  r.a.hook_arg = &r;
+  hostrig_start(&r, &r.a, "a", true);
+  client_free(r.a.client);
+  r.a.client = NULL;
+  assert_string_equal(r.a.log, "connected -1|");
+  hostrig_close(&r);
+}
+
+/* What an event borrows is there until its handler has returned, whatever that does. */
+static void close_then_look(struct hostrig_client *c, const struct session_event *e) {
+  uint8_t *expected = c->hook_arg;
+  if (e->type != SESSION_EVENT_MESSAGE) return;
+  client_close(c->client);
+  assert_true(slice_equal(e->packet->payload, slice_of(expected, 200000)));
+  c->hook_arg = NULL;
+}
+
+static void test_close_keeps_the_message(void **state) {
+  (void)state;
+  struct hostrig r;
+  struct packet_subscription topics[] = { { slice_text("t"), 0, 0 } };
+  uint8_t *payload = mem_zero(200000);
+  memset(payload, 'x', 200000);
+  hostrig_open(&r, "tcp://127.0.0.1:0", NULL);
+  hostrig_connect(&r, &r.a, "a");
+  client_subscribe(r.a.client, topics, 1, 5);
+  TURN_UNTIL(r.net, strstr(r.a.log, "subscribed"));
+  r.a.hook = close_then_look;
+  r.a.hook_arg = payload;
+  r.a.used = 0;
+  hostrig_connect(&r, &r.b, "b");
+  struct session_publish p = { .topic = slice_text("t"), .payload = slice_of(payload, 200000) };
+  assert_int_equal(client_publish(r.b.client, &p, NULL), SESSION_ACCEPTED);
+  TURN_UNTIL(r.net, !r.a.hook_arg);
+  hostrig_close(&r);
+  free(payload);
+}
+
 /* The packet in progress, asked for inside an event, is what stands behind the packets that came with it. */
 static void look_at_partial(struct hostrig_client *c, const struct session_event *e) {
   if (e->type != SESSION_EVENT_MESSAGE) return;
@@ -341,11 +394,16 @@ struct late {
   enum chain_end end[2];
   int64_t at_ns;
   bool due;
+  void (*meddle)(void *arg); /* called inside take; may be NULL */
+  void *arg;
 };
 
 static size_t late_take(struct filter *f, enum chain_direction d, struct slice bytes, int64_t now_ns) {
   (void)now_ns;
-  return buffer_append(&((struct late *)f)->held[d], bytes) ? bytes.size : 0;
+  struct late *l = (struct late *)f;
+  bool fits = buffer_append(&l->held[d], bytes);
+  if (l->meddle && d == CHAIN_OUT) l->meddle(l->arg);
+  return fits ? bytes.size : 0;
 }
 
 static void late_end(struct filter *f, enum chain_direction d, enum chain_end end, int64_t now_ns) {
@@ -390,7 +448,7 @@ static void late_free(struct filter *f) {
   free(l);
 }
 
-static void push_late(struct client *c, int64_t at_ns) {
+static struct late *push_late(struct client *c, int64_t at_ns) {
   static const struct filter_ops ops = { "late",    late_take,     late_end,  late_give, late_gave,
                                          late_ends, late_deadline, late_tick, late_free };
   struct late *l = mem_zero(sizeof *l);
@@ -399,6 +457,7 @@ static void push_late(struct client *c, int64_t at_ns) {
   buffer_init(&l->held[0], 1 << 20);
   buffer_init(&l->held[1], 1 << 20);
   chain_push_inner(client_chain(c), &l->base);
+  return l;
 }
 
 /* A filter holds DISCONNECT back: the client is not disconnected before it has gone, and then is. */
@@ -426,6 +485,28 @@ static void test_disconnect_kept_back(void **state) {
   push_late(r.a.client, NET_NEVER);
   client_disconnect(r.a.client);
   TURN_UNTIL(r.net, strstr(r.a.log, "disconnected|"));
+  hostrig_close(&r);
+}
+
+/* A filter that has more published while it takes: what it was given moves. */
+static void publish_more(void *arg) {
+  struct hostrig *r = arg;
+  if (r->a.results || client_stats(r->a.client).buffered > 1) return;
+  for (uint64_t i = 2; i <= 100; i++) hostrig_publish(&r->a, "t", 1, i);
+}
+
+static void test_publish_inside_a_filter(void **state) {
+  (void)state;
+  struct hostrig r;
+  hostrig_open(&r, "tcp://127.0.0.1:0", NULL);
+  hostrig_connect(&r, &r.a, "a");
+  struct late *l = push_late(r.a.client, net_now(r.net));
+  l->meddle = publish_more;
+  l->arg = &r;
+  hostrig_publish(&r.a, "t", 1, 1);
+  TURN_UNTIL(r.net, r.a.results == 100);
+  assert_null(strstr(r.a.log, " -"));
+  assert_int_equal(hostrig_count(&r, TIMELINE_UP, "hello"), 200);
   hostrig_close(&r);
 }
 
@@ -470,12 +551,15 @@ int main(void) {
     cmocka_unit_test(test_ids),
     cmocka_unit_test(test_end_inside_events),
     cmocka_unit_test(test_connect_inside_events),
+    cmocka_unit_test(test_connect_inside_free),
+    cmocka_unit_test(test_close_keeps_the_message),
     cmocka_unit_test(test_raw_and_name),
     cmocka_unit_test(test_partial_in),
     cmocka_unit_test(test_resume),
     cmocka_unit_test(test_unix),
     cmocka_unit_test(test_disconnect_held_back),
     cmocka_unit_test(test_disconnect_kept_back),
+    cmocka_unit_test(test_publish_inside_a_filter),
     cmocka_unit_test(test_many),
   };
   return cmocka_run_group_tests_name("client", tests, NULL, NULL);
