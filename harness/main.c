@@ -54,8 +54,8 @@ static void main_open_standard(void) {
   }
 }
 
-/* Writing to a reader that has gone is an error as others, which loses no other report. And output that is no terminal is
- * collected, so that what goes wrong with it shows where it is written out: at a report's end, or ours. */
+/* Writing to a reader that has gone is an error as others, which loses no other report. And output that is no terminal
+ * is collected, so that what goes wrong with it shows where it is written out: at a report's end, or ours. */
 static void main_prepare_output(void) {
   static char collected[1 << 16];
   signal(SIGPIPE, SIG_IGN);

@@ -35,8 +35,11 @@ local function write_text(path, title, timeline)
   return file:close()
 end
 
---- Writes both: their paths, or nil and a sentence.
+--- Writes both: their paths, or nil and a sentence. Where nothing happened there is nothing to write.
 function M.write(stem, scenario, result, timeline, seed)
+  if timeline:last() == 0 then
+    return {}
+  end
   local title = ("%s\n%s:%d, %s, seed %d"):format(text.printable(scenario.name), scenario.file, scenario.line,
     result.verdict, seed)
   local lines, packets = stem .. ".txt", stem .. ".pcapng"

@@ -38,6 +38,12 @@ local function show_pair(got, wanted)
   if math.type(got) == "integer" and math.type(wanted) == "integer" and (g or w) and (got < 0 or wanted < 0) then
     return show.code(got), show.code(wanted)
   end
+  if type(got) == "string" and type(wanted) == "string" then
+    local got_part, wanted_part = show.text_pair(got, wanted)
+    if got_part then
+      return got_part, wanted_part
+    end
+  end
   return show.result(got), show.result(wanted)
 end
 

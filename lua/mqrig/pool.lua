@@ -61,8 +61,8 @@ local function late(member)
     return ("it did not end: closing what it had made took more than %g s, its process was killed"):format(
       M.CLOSE_GRACE_NS / 1e9)
   end
-  return ("it never yields: nothing came within its timeout of %g s and %g s more, and it could not be stopped where it "
-    .. "stood (a string pattern without end, os.execute, io.read?), its process was killed"):format(
+  return ("it never yields: nothing came within its timeout of %g s and %g s more, and it could not be stopped where "
+    .. "it stood (a string pattern without end, os.execute, io.read?), its process was killed"):format(
     member.job and member.job.timeout_s or 0, M.GRACE_NS / 1e9)
 end
 

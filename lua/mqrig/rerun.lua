@@ -26,7 +26,8 @@ local function shares_line(scenario, scenarios)
 end
 
 function M.command(scenario, settings, seed, scenarios)
-  local words = { text.shell(settings.program or "mqrig"), "run", text.shell(("%s:%d"):format(scenario.file, scenario.line)) }
+  local place = ("%s:%d"):format(scenario.file, scenario.line)
+  local words = { text.shell(settings.program or "mqrig"), "run", text.shell(place) }
   if shares_line(scenario, scenarios) then
     table.move({ "--filter", text.shell(scenario.name) }, 1, 2, #words + 1, words)
   end

@@ -16,8 +16,8 @@ M.FILE_TIME_S = 2 -- for the settings file to return
 
 --- name (as the key of the settings table and of the file; "-" for "_" on the command line), short, kind ("value",
 --- "flag", or "list"), argument and help for people, check, default, split (what separates items in one text), again
---- (goes into the command that runs a failure again), group (of the help), words (what can be completed, where `argument`
---- does not say).
+--- (goes into the command that runs a failure again), group (of the help), words (what can be completed, where
+--- `argument` does not say).
 M.fields = {
   { name = "filter", short = "f", kind = "list", argument = "TEXT", check = checks.text, group = "which",
     help = "only scenarios whose file or name has TEXT in it" },

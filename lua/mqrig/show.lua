@@ -57,6 +57,27 @@ function M.text(text, most)
   return '"' .. head .. '"' .. rest .. (rest ~= "" and (" (%d bytes)"):format(#text) or "")
 end
 
+local WINDOW_BEFORE, WINDOW = 20, 60
+
+--- Two texts of which at least one is long, both from shortly before the byte where they begin to differ; nil where
+--- they differ early enough to be shown from their beginning.
+function M.text_pair(a, b)
+  local at = 1
+  while at <= #a and a:byte(at) == b:byte(at) do
+    at = at + 1
+  end
+  if at <= WINDOW then
+    return nil
+  end
+  local from = at - WINDOW_BEFORE
+  local function window(text)
+    local rest = #text - from - WINDOW + 1
+    return ("from byte %d of %d: %s%s"):format(from, #text, M.text(text:sub(from, from + WINDOW - 1)),
+      rest > 0 and "..." or "")
+  end
+  return window(a), window(b)
+end
+
 local kinds = { number = 1, string = 2, boolean = 3 }
 
 local function key_order(a, b)

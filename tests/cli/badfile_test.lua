@@ -18,14 +18,17 @@ local unloadable = {
   { "\nerror()", nil, "an error that is no text was raised: nil" },
   { "\n\nfoo = 1", 3, 'undeclared global "foo" is assigned: write `local foo`' },
   { "\nprnt 'x'", 2, 'undeclared global "prnt" is read, did you mean "print"?' },
-  { "\nscenario('x', function() end)", 2, 'undeclared global "scenario" is read: write `local scenario = require("mqrig")' },
+  { "\nscenario('x', function() end)", 2, 'undeclared global "scenario" is read: write `local scenario = '
+    .. 'require("mqrig")' },
   { "\nscenaro('x', function() end)", 2, 'undeclared global "scenaro" is read, did you mean "scenario"?' },
   { "\nrig.scenario('x', function() end)", 2, 'undeclared global "rig" is read: write `local rig = require "mqrig"`' },
-  { head .. "scenario('x', { timout = 1 }, function() end)", 3, 'scenario "x": no option "timout", did you mean "timeout"?' },
+  { head .. "scenario('x', { timout = 1 }, function() end)", 3,
+    'scenario "x": no option "timout", did you mean "timeout"?' },
   { head .. "scenario('x', { tag = 1 }, function() end)", 3, 'no option "tag", did you mean "tags"?' },
   { head .. "scenario('x', { colour = 1 }, function() end)", 3,
     'no option "colour", known: broker, clause, net, params, tags, timeout' },
-  { head .. "scenario('x', { timeout = 'soon' }, function() end)", 3, 'a duration is seconds (0.25) or a text like "250ms"' },
+  { head .. "scenario('x', { timeout = 'soon' }, function() end)", 3,
+    'a duration is seconds (0.25) or a text like "250ms"' },
   { head .. "scenario('x', { timeout = 0 }, function() end)", 3, "no scenario can end in no time" },
   { head .. "scenario('x', { net = 'reel' }, function() end)", 3, 'did you mean "real"?' },
   { head .. "scenario('x', { broker = 'mosquito' }, function() end)", 3, 'did you mean "mosquitto"?' },
@@ -39,10 +42,12 @@ local unloadable = {
     'two scenarios of this file are called "x": on line 4 and on line 4' },
   { "while true do end", 1, "stopped: it never yields" },
   { "while true do pcall(function() while true do end end) end", 1, "stopped: it never yields" },
-  { "local x = 'x'\nwhile true do x = x .. x end", nil, "not enough memory: the file needs more than --memory while it loads" },
+  { "local x = 'x'\nwhile true do x = x .. x end", nil, "not enough memory: the file needs more than --memory "
+    .. "while it loads" },
   { "os.exit(0)", 1, "os.exit would end the whole run: return from the scenario, or raise an error" },
   { "pcall(os.exit, 0) error 'after'", 1, "after" },
-  { head .. "coroutine.yield()", nil, "nothing can be waited for while the file loads: put it inside scenario(name, function(t)" },
+  { head .. "coroutine.yield()", nil, "nothing can be waited for while the file loads: put it inside "
+    .. "scenario(name, function(t)" },
   { "require 'nosuch'", 1, 'there is no module "nosuch" beside the file (nosuch.lua)' },
   { "require 'mqrig.core'", 1, '"mqrig.core" is inside mqrig: scenarios use require "mqrig"' },
   { "debug.sethook()", 1, "debug.sethook belongs to mqrig" },
@@ -65,7 +70,8 @@ for i, case in ipairs(unloadable) do
 end
 
 -- All others run in the same way with more workers; a file that is no text, and one that cannot be read.
-says("run good.lua bad01.lua bad02.lua -j4", 3, { "did not load  bad01.lua", "did not load  bad02.lua", "\n1 passed, 0 failed" })
+says("run good.lua bad01.lua bad02.lua -j4", 3, { "did not load  bad01.lua", "did not load  bad02.lua",
+  "\n1 passed, 0 failed" })
 write("binary.lua", "\27Lua\x54\0\x19\x93\r\n\x1a\n")
 says("run binary.lua", 3, { "did not load  binary.lua", "attempt to load a binary chunk" })
 says("list bad01.lua good.lua", 3, "good.lua:3: good\n", "bad01.lua:2 did not load: unexpected symbol near 'end'")
@@ -120,7 +126,8 @@ local mistakes = {
   { "t:client { url = 'tpc://localhost' }:connect()", 'unknown scheme "tpc" in the URL: use one of tcp' },
   { "t:peer { url = 'tcp://127.0.0.1:x' }", 'bad port "x" in the URL: a number from 0 to 65535' },
   { "local p = t:peer() t:peer { url = p.url }", "somebody else does already (the address is in use)" },
-  { "t:peer { url = 'unix:///nonexistent/x.sock' }", "cannot listen at /nonexistent/x.sock: No such file or directory" },
+  { "t:peer { url = 'unix:///nonexistent/x.sock' }", "cannot listen at /nonexistent/x.sock: No such file or "
+    .. "directory" },
   { "t:process { 'nosuchprogram' }", 'cannot run "nosuchprogram": not found in PATH' },
   { "table.sort({ 2, 1 }, function() t:sleep(0) end)", "a function that is called by sort cannot wait: collect first" },
   { "local c = t:connect() c.mqtt:onmessage(function() t:sleep(0) end) c:subscribe('a') c:publish('a', 'b') t:sleep(9)",

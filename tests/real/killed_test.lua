@@ -40,8 +40,9 @@ local function run(act)
   end
   program.write("do.sh", ([[
 cd %s
-TMPDIR=%s/tmp timeout -s KILL 60 sh -c 'echo $$ >pid; exec %s run up.lua -j3 --broker mosquitto -r pretty -r junit:r.xml -r json:r.json' \
-  >out 2>err </dev/null &
+export TMPDIR=%s/tmp
+timeout -s KILL 60 sh -c 'echo $$ >pid
+  exec %s run up.lua -j3 --broker mosquitto -r pretty -r junit:r.xml -r json:r.json' >out 2>err </dev/null &
 T=$!
 until [ -e ready1 ] && [ -e ready2 ] && [ -e ready3 ] || ! kill -0 $T 2>/dev/null; do :; done
 P=$(cat pid)

@@ -1,6 +1,7 @@
 -- json: JSON lines, one object an event, its name in "event".
 
 local dkjson = require "dkjson"
+local near = require "mqrig.near"
 local select_ = require "mqrig.select"
 local text = require "mqrig.text"
 
@@ -36,9 +37,32 @@ local function array(list)
   return setmetatable(list, { __jsontype = "array" })
 end
 
+-- All keys of a value, at any depth.
+local function collect_keys(value, keys, depth)
+  if type(value) == "table" and depth < DEPTH_MAX then
+    for key, item in pairs(value) do
+      if type(key) == "string" then
+        keys[key] = true
+      end
+      collect_keys(item, keys, depth + 1)
+    end
+  end
+end
+
+-- The same event is the same line always: first what tells them apart, then the rest by the alphabet.
+local function key_order(data)
+  local keys, order = {}, { "event", "file", "line", "name", "verdict" }
+  collect_keys(data, keys, 0)
+  for _, key in ipairs(order) do
+    keys[key] = nil
+  end
+  local rest = near.keys(keys)
+  return table.move(rest, 1, #rest, #order + 1, order)
+end
+
 local function emit(self, event, data)
   data.event = event
-  local order = { "event", "file", "line", "name", "verdict" }
+  local order = key_order(data)
   self.sink:write(dkjson.encode(data, { keyorder = order }), "\n")
 end
 

@@ -1,0 +1,5 @@
+local rig = require "mqrig"
+
+rig.scenario("broken", function(t)
+  t:connect(
+end)
