@@ -65,6 +65,12 @@ end
 local function from_text(whole)
   local message, trace = whole:match "^(.-)\nstack traceback:\n(.*)$"
   local text, file, line = split_position(message or whole)
+  if file and blame.is_ours(file) then -- the line to be shown is the one that called it
+    local dot = text:find("local 'self'", 1, true)
+    text = dot and "a method was called with a dot: write t:connect(), not t.connect()"
+      or ("%s (in %s:%d)"):format(text, file, line)
+    file, line = nil, nil
+  end
   return { message = text, file = file, line = line, traceback = trace and blame.own_lines(trace) }
 end
 
