@@ -203,14 +203,16 @@ void proxylog_summary(struct proxylog *l, const struct proxy *p, int64_t now_ns)
   struct relay_counts traffic = {
     .bytes_up = c.bytes_up, .bytes_down = c.bytes_down, .packets_up = c.packets_up, .packets_down = c.packets_down
   };
+  uint64_t firings = 0;
   for (size_t i = 0; i < s->count; i++) {
+    firings += scope_fired(s->rules[i]);
     if (!s->rules[i]->removed) proxylog_rule(l, s->rules[i], now_ns);
   }
   proxylog_begin(l, "summary", now_ns);
   proxylog_number(l, l->json ? ",\"connections\":" : "connections ", c.connections);
   proxylog_number(l, l->json ? ",\"open\":" : ", open ", c.open);
   proxylog_number(l, l->json ? ",\"unreached\":" : ", not connected to the upstream ", c.unreached);
-  proxylog_number(l, l->json ? ",\"firings\":" : ", firings ", c.firings);
+  proxylog_number(l, l->json ? ",\"firings\":" : ", firings ", firings);
   proxylog_traffic(l, &traffic);
   proxylog_end(l);
 }

@@ -10,7 +10,7 @@ local M = {}
 
 M.USAGE, M.INTERNAL = 2, 70
 
-M.verbs = { "run", "list", "decode", "new", "completion", "help" }
+M.verbs = { "run", "list", "proxy", "decode", "new", "completion", "help" }
 
 M.verbs_known = {}
 for _, name in ipairs(M.verbs) do
@@ -21,7 +21,6 @@ end
 M.later = {
   explore = "it needs the simulator",
   replay = "it needs the simulator",
-  proxy = "the stand-alone proxy",
 }
 
 function M.not_there(verb)

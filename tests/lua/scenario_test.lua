@@ -113,7 +113,7 @@ misused(function(t) t:wait(function() end, { withn = 1 }) end, 'did you mean "wi
 misused(function(t) t:sleep("soon") end, "a duration is")
 misused(function(t) t:conect() end, 'did you mean "connect"')
 misused(function(t) t:spawn(1) end, "takes a function")
-misused(function(t) t:proxy {} end, "not in this version")
+misused(function(t) t:proxy { upstream = 7 } end, "something that has one")
 misused(function(t) t:random(2, 1) end, "no range")
 
 -- The same seed gives the same; the log goes to the timeline.

@@ -1,5 +1,5 @@
--- mqrig-proxy between Eclipse mosquitto and its own clients, as a user runs it: scenarios start the programs and look at
--- what each of them prints. MQRIG_PROXY is the program under test.
+-- mqrig-proxy between Eclipse mosquitto and its own clients, as a user runs it: scenarios start the programs and look
+-- at what each of them prints. MQRIG_PROXY is the program under test.
 
 package.path = "tests/cli/?.lua;" .. package.path
 local program = require "program"
@@ -20,13 +20,15 @@ local function ends(p, signal, status)
 end
 
 local function publish(t, port, ...)
-  return t:process { "stdbuf", "-oL", "mosquitto_pub", "-h", "127.0.0.1", "-p", port, "-i", "pub", "-t", "a/b", "-m", "hello", ... }
+  return t:process { "stdbuf", "-oL", "mosquitto_pub", "-h", "127.0.0.1", "-p", port, "-i", "pub", "-t", "a/b", "-m",
+    "hello", ... }
 end
 
 scenario("messages go through, and are counted", function(t)
   local broker = t:mosquitto()
   local p, port = start(t, broker.url)
-  local sub = t:process { "stdbuf", "-oL", "mosquitto_sub", "-d", "-h", "127.0.0.1", "-p", port, "-i", "sub", "-t", "a/#", "-C", 3, "-q", 2 }
+  local sub = t:process { "stdbuf", "-oL", "mosquitto_sub", "-d", "-h", "127.0.0.1", "-p", port, "-i", "sub",
+    "-t", "a/#", "-C", 3, "-q", 2 }
   sub:wait_output "Subscribed"
   for qos = 0, 2 do
     expect(publish(t, port, "-q", qos):wait()):equals(0)
@@ -57,7 +59,8 @@ scenario("a PUBACK that is dropped is waited for; the message is there", functio
   c:subscribe("a/#", 1)
   local pub = publish(t, port, "-q", 1)
   expect(c:next_message().payload):equals "hello"
-  p:wait_output '{"event":"fired","s":[%d.]+,"connection":1,"rule":"down PUBACK first drop","direction":"down","packet":2,"offset":4}'
+  p:wait_output('{"event":"fired","s":[%d.]+,"connection":1,"rule":"down PUBACK first drop",'
+    .. '"direction":"down","packet":2,"offset":4}')
   expect(pub.running):is_true()
   ends(p, "INT")
   p:wait_output '{"event":"rule","s":[%d.]+,"rule":"down PUBACK first drop","seen":1,"fired":1,"met":true}'
@@ -164,6 +167,52 @@ scenario("contradictory rules do what they say, in their order", function(t)
   p:wait_output "rule up PUBLISH drop: seen 1, fired 1"
   p:wait_output "rule up PUBLISH rst may_fire: seen 0, fired 0"
 end)
+
+-- The verb of mqrig.
+local mqrig = os.getenv "MQRIG"
+
+scenario("mqrig proxy runs a script beside its rules", function(t)
+  local p = t:process { mqrig, "proxy", "127.0.0.1:0", t:mosquitto().url, "--seed", 1, "--script", "rules.lua",
+    "--fault", "up PUBLISH delay 1ms" }
+  local port = p:wait_output "listening at tcp://127.0.0.1:(%d+)"
+  p:wait_output "the script runs"
+  expect(publish(t, port, "-q", 1):wait()):equals(0)
+  p:wait_output "the script saw 1"
+  p:wait_output '#1 "pub" ended after [%d.]+ s: closed by the client'
+  ends(p)
+  p:wait_output "rule up PUBLISH delay 1ms: seen 1, fired 1"
+  p:wait_output "connections 1, open 0, not connected to the upstream 0, firings 2;"
+end)
+
+scenario("mqrig proxy: what is wrong is a sentence and a status", function(t)
+  local p, port = start(t, "127.0.0.1:1")
+  local rows = {
+    { 5, "in use", "127.0.0.1:" .. port, "127.0.0.1:1" },
+    { 2, "UPSTREAM is wss://", ":0", "wss://a" },
+    { 2, 'did you mean "PUBLISH"', ":0", ":1", "--fault", "up PUBLSH drop" },
+    { 2, "whole number", ":0", ":1", "--seed", "x" },
+    { 3, "nothing.lua", ":0", ":1", "--script", "nothing.lua" },
+    { 1, "bad.lua:1: this is wrong", ":0", ":1", "--script", "bad.lua" },
+    { 1, "must_fire", ":0", ":1", "--fault", "up PUBLISH drop must_fire" },
+  }
+  for _, row in ipairs(rows) do
+    local wrong = t:process { mqrig, "proxy", table.unpack(row, 3) }
+    if row[2] == "must_fire" then
+      wrong:wait_output "listening"
+      wrong:signal "TERM"
+    end
+    expect(wrong:wait()):equals(row[1])
+    expect(wrong.output):contains(row[2])
+  end
+  ends(p)
+end)
 ]==])
+program.write("rules.lua", [[
+local first = proxy.up:on("PUBLISH"):first():delay(0.001)
+print "the script runs"
+first:wait()
+print("the script saw " .. first.fired)
+]])
+program.write("bad.lua", 'error "this is wrong"')
 program.gives("run through.lua -j auto", 0, "\n%d+ passed, 0 failed, 0 skipped\n$")
 program.finish()

@@ -1,0 +1,184 @@
+-- mqrig proxy: a fault proxy by itself, between any client and any broker, until a signal ends it.
+
+local core = require "mqrig.core"
+local environment = require "mqrig.environment"
+local task = require "mqrig.task"
+local text = require "mqrig.text"
+
+local M = { summary = "stand between clients and a broker, and break what rules say" }
+
+M.UNMET, M.LOAD, M.ENVIRONMENT = 1, 3, 5
+
+local schemes = { tcp = true, mqtt = true, unix = true }
+
+function M.configure(parser)
+  parser:description(text.flow [[
+Listens at LISTEN and connects each client to UPSTREAM, on and on until SIGINT or SIGTERM, and prints a line for each
+connection that begins or ends and for each rule that fires; at the end a summary. Exit status: 0 ended by a signal,
+1 a rule with must_fire did not fire as often or the script failed, 2 wrong usage, 3 the script did not load, 5 the
+address cannot be listened at. The program mqrig-proxy does the same without scripts.]])
+  parser:argument("listen", "tcp://127.0.0.1:1884, 127.0.0.1:1884, unix:///tmp/proxy.sock; port 0: a free one"):args(1)
+  parser:argument("upstream", "the broker, in the same forms"):args(1)
+  parser:option("--fault", "a fault rule, as in 'up PUBLISH nth 3 rst'; may be repeated"):argname("RULE"):count "*"
+  parser:option("--script", "a Lua file that is given `proxy`, as t:proxy() gives it, and may wait"):argname "FILE"
+  parser:option("--seed", "what draws of rules begin with (default: a new one; it is printed)"):argname "N"
+  parser:flag("--json", "JSON lines")
+  parser:flag("--quiet", "no line for connections and firings")
+end
+
+local function complain(sentence)
+  io.stderr:write("mqrig: ", text.printable(sentence), "\n")
+end
+
+-- The URL; nil, a sentence.
+local function address(given, what)
+  local url = given
+  if not given:find("://", 1, true) then
+    url = (given:sub(1, 1) == ":" and "tcp://localhost" or "tcp://") .. given
+  end
+  local parts, sentence = core.url_check(url)
+  if not parts then
+    return nil, ("%s: %s"):format(what, sentence)
+  elseif not schemes[parts.scheme] then
+    return nil, ("%s is %s://, and the proxy speaks tcp:// and unix:// only"):format(what, parts.scheme)
+  end
+  return url
+end
+
+-- What a proxy and its rules need of a scenario.
+local StandIn = {}
+StandIn.__index = StandIn
+
+function StandIn:keep_rule(handle)
+  self.rules[#self.rules + 1] = handle
+end
+
+function StandIn.keep_builder() end
+function StandIn.own() end
+
+local function load_script(file)
+  local env = setmetatable({}, { __index = _G })
+  local chunk, sentence = loadfile(file, "t", env)
+  return chunk, sentence, env
+end
+
+local function seed_of(given)
+  if not given then
+    return core.now() % 2147483647
+  end
+  local seed = given:match "^%d+$" and math.tointeger(tonumber(given))
+  return seed, not seed and ('--seed is a whole number, not "%s"'):format(text.printable(given)) or nil
+end
+
+local function check(arguments)
+  local url, sentence = address(arguments.listen, "LISTEN")
+  local options = { url = url }
+  if url then
+    options.upstream, sentence = address(arguments.upstream, "UPSTREAM")
+  end
+  for _, rule in ipairs(arguments.fault) do
+    local good, why = core.rule_check(rule)
+    if not good then
+      sentence = sentence or ('--fault "%s": %s'):format(text.printable(rule), why)
+    end
+  end
+  if not sentence then
+    options.seed, sentence = seed_of(arguments.seed)
+  end
+  return not sentence and options or nil, sentence
+end
+
+local function unmet(rules)
+  for _, handle in ipairs(rules) do
+    if handle.text:find " must_fire" and not handle.raw:met() then
+      return true
+    end
+  end
+end
+
+-- Runs until a signal; the exit status.
+local function serve(scheduler, script, proxy)
+  local main = scheduler:spawn(function()
+    task.suspend(math.maxinteger, "a signal")
+  end)
+  if script then
+    scheduler:spawn(script, proxy)
+  end
+  if scheduler:run(main, math.maxinteger) == "failed" then
+    complain(tostring(scheduler.failure.error))
+    return M.UNMET
+  end
+  return 0
+end
+
+local function open(stand, options, arguments)
+  local new = require("mqrig.proxy").new
+  local ok, proxy = pcall(new, stand, { url = options.url, upstream = options.upstream }, "proxy")
+  if not ok then
+    return nil, proxy, M.ENVIRONMENT
+  end
+  for _, rule in ipairs(arguments.fault) do
+    local added, sentence = pcall(proxy.link.rule, proxy.link, rule)
+    if not added then
+      return nil, sentence, 2
+    end
+  end
+  proxy.proxy:log(function(line)
+    io.stdout:write(line, "\n")
+  end, { json = arguments.json, quiet = arguments.quiet, seed = options.seed })
+  return proxy
+end
+
+local function run_open(arguments, options, script, env)
+  local over = false
+  local scheduler = task.new(math.maxinteger, function()
+    return over and "a signal" or nil
+  end)
+  local stand = setmetatable({ scheduler = scheduler, rules = {} }, StandIn)
+  core.on_error(complain)
+  core.on_signal(function()
+    over = true
+  end)
+  core.seed(options.seed)
+  io.stdout:setvbuf "line"
+  local proxy, sentence, status = open(stand, options, arguments)
+  if not proxy then
+    complain(sentence)
+    return status
+  end
+  if env then
+    env.proxy = proxy
+  end
+  status = serve(scheduler, script, proxy)
+  proxy.proxy:stop()
+  proxy.proxy:summary()
+  scheduler:cancel_all()
+  proxy:close()
+  return status == 0 and unmet(stand.rules) and M.UNMET or status
+end
+
+function M.run(arguments)
+  local options, sentence = check(arguments)
+  if not options then
+    return nil, sentence
+  end
+  local script, problem, env
+  if arguments.script then
+    script, problem, env = load_script(arguments.script)
+    if not script then
+      complain(problem)
+      return M.LOAD
+    end
+  end
+  sentence = environment.open()
+  if sentence then
+    complain(sentence)
+    return M.ENVIRONMENT
+  end
+  local status = run_open(arguments, options, script, env)
+  core.on_signal(nil)
+  core.close()
+  return status
+end
+
+return M
