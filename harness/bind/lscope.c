@@ -1,5 +1,6 @@
 #include "bind/lscope.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -46,7 +47,9 @@ static void lscope_fired(void *arg, const struct scope_firing *f) {
   if (!t) return;
   rule_print(scope_rule_of(f->rule), text, sizeof text);
   if (!f->packet.size) {
-    timeline_note(t, f->at_ns, who, TIMELINE_FAULT, "%s", text);
+    char where[48] = "";
+    if (f->stream_offset) snprintf(where, sizeof where, " (at byte %llu)", (unsigned long long)f->stream_offset);
+    timeline_note(t, f->at_ns, who, TIMELINE_FAULT, "%s%s", text, where);
     return;
   }
   timeline_add_hit(t, f->at_ns, who, text,
@@ -54,6 +57,7 @@ static void lscope_fired(void *arg, const struct scope_firing *f) {
                                            .fate = lscope_fates[f->fate],
                                            .at = (uint32_t)f->packet_at,
                                            .index = f->packet_index,
+                                           .offset = f->stream_offset - f->packet_at,
                                            .packet = f->packet });
 }
 

@@ -174,6 +174,10 @@ static int ltimeline_entry(lua_State *L) {
   if (e.kind != TIMELINE_HIT) return 1;
   lua_pushstring(L, ltimeline_kinds[e.hit.up ? TIMELINE_UP : TIMELINE_DOWN]);
   lua_setfield(L, -2, "direction");
+  lua_pushinteger(L, (lua_Integer)e.hit.index);
+  lua_setfield(L, -2, "packet_index");
+  lua_pushinteger(L, (lua_Integer)e.hit.offset);
+  lua_setfield(L, -2, "offset");
   lua_pushlstring(L, (const char *)e.hit.packet.data, e.hit.packet.size);
   lua_setfield(L, -2, "bytes");
   return 1;

@@ -30,7 +30,7 @@ struct timeline_name {
 
 /* What a hit's bytes begin with; then its text, then the packet. */
 struct timeline_mark {
-  uint64_t index;
+  uint64_t index, offset;
   uint32_t at, text_size;
   uint8_t up, fate;
 };
@@ -201,9 +201,12 @@ void timeline_add(struct timeline *t, int64_t now_ns, uint32_t who, enum timelin
 void timeline_add_hit(struct timeline *t, int64_t now_ns, uint32_t who, const char *text,
                       const struct timeline_hit *hit) {
   struct slice packet = slice_first(hit->packet, TIMELINE_ENTRY_MAX);
-  struct timeline_mark mark = {
-    .index = hit->index, .at = hit->at, .text_size = (uint32_t)strlen(text), .up = hit->up, .fate = (uint8_t)hit->fate
-  };
+  struct timeline_mark mark = { .index = hit->index,
+                                .offset = hit->offset,
+                                .at = hit->at,
+                                .text_size = (uint32_t)strlen(text),
+                                .up = hit->up,
+                                .fate = (uint8_t)hit->fate };
   bool known = hit->index && who >= 1 && who <= t->names_count;
   if (known) mark.index += t->names[who - 1].joined[hit->up ? TIMELINE_UP : TIMELINE_DOWN];
   uint8_t *to = timeline_push(t, now_ns, who, TIMELINE_HIT, sizeof mark + mark.text_size + packet.size);
@@ -243,6 +246,7 @@ static void timeline_read_hit(struct timeline_entry *e) {
     .fate = (enum timeline_fate)mark.fate,
     .at = mark.at,
     .index = mark.index,
+    .offset = mark.offset,
     .packet = slice_from(all, sizeof mark + mark.text_size),
   };
 }

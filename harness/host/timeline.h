@@ -33,8 +33,9 @@ enum timeline_fate {
 struct timeline_hit {
   bool up;
   enum timeline_fate fate;
-  uint32_t at;    /* where in the packet the fault acts */
-  uint64_t index; /* of the packet, from 1, among those of that direction that came to the fault; see timeline_join */
+  uint32_t at;     /* where in the packet the fault acts */
+  uint64_t index;  /* of the packet, from 1, among those of that direction that came to the fault; see timeline_join */
+  uint64_t offset; /* of its first byte in that direction, since faults look at the connection */
   struct slice packet; /* the raw packet */
 };
 

@@ -30,7 +30,7 @@ function core.timer(at_ns, fn) end             -- fn() once; timer:cancel()
 --- tl:lines(most [, first]) -> {string, ...}   the newest `most` lines, formatted, oldest first
 --- tl:entry(n) -> { number=, at_ns=, who=name, kind="up|down|open|end|fault|note", text=, bytes= }
 --- tl:dropped() -> integer        how many entries were dropped for space
----     a fault at a packet: kind "fault", with direction= and bytes= of the packet
+---     a fault at a packet: kind "fault", with direction=, packet_index=, offset= and bytes= of the packet
 --- tl:story(most, whole) -> { { line, faults }, ... }   the newest lines for people: faults with the packets that they hit; what both ends of a
 ---     connection saw once, or, if `whole`, each
 function core.timeline() end                   -- a new one, beginning now

@@ -166,11 +166,38 @@ static void test_names(void **state) {
   timeline_free(t);
 }
 
+/* A hit comes back as it was; its index counts from the beginning of the connection. */
+static void test_hit(void **state) {
+  (void)state;
+  struct timeline *t = timeline_new(5);
+  struct timeline_entry e;
+  char line[200];
+  uint32_t who = timeline_who(t, "c1");
+  struct slice ack = slice_of("\x40\x02\x00\x07", 4);
+  struct timeline_hit hit = { .fate = TIMELINE_CUT, .at = 3, .index = 2, .offset = 99, .packet = ack };
+  timeline_add(t, 5, who, TIMELINE_DOWN, ack);
+  timeline_add(t, 5, who, TIMELINE_UP, ack);
+  timeline_add(t, 5, who, TIMELINE_DOWN, ack);
+  timeline_join(t, who);
+  timeline_add_hit(t, 1000005, who, "down PUBACK rst", &hit);
+  timeline_add_hit(t, 1000005, 0, "of nobody", &(struct timeline_hit){ .up = true });
+  assert_true(timeline_get(t, 4, &e));
+  assert_int_equal(e.kind, TIMELINE_HIT);
+  assert_true(slice_equal(e.bytes, slice_text("down PUBACK rst")) && slice_equal(e.hit.packet, ack));
+  assert_true(!e.hit.up && e.hit.fate == TIMELINE_CUT && e.hit.at == 3 && e.hit.index == 4 && e.hit.offset == 99);
+  timeline_format(t, &e, line, sizeof line);
+  assert_string_equal(line, "   1.000 ms  c1 <- PUBACK id 7   !! down PUBACK rst");
+  assert_true(timeline_get(t, 5, &e) && e.hit.up && e.hit.packet.size == 0);
+  assert_false(timeline_find(t, 3, 0, TIMELINE_DOWN, 0, &e));
+  timeline_free(t);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_ring),   cmocka_unit_test(test_large),
     cmocka_unit_test(test_find),   cmocka_unit_test(test_find_after_eviction),
     cmocka_unit_test(test_format), cmocka_unit_test(test_names),
+    cmocka_unit_test(test_hit),
   };
   return cmocka_run_group_tests_name("timeline", tests, NULL, NULL);
 }
