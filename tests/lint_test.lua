@@ -9,7 +9,7 @@ local EDGES = {
   ["harness/net"] = { "base" },
   ["harness/host"] = { "base", "mqtt", "net" },
   ["harness/bind"] = { "base", "mqtt", "net", "host", "fault" },
-  ["fault"] = { "base", "mqtt", "net/net.h", "net/chain.h" },
+  ["fault"] = { "base", "mqtt", "net/net.h", "net/chain.h", "net/http.h" },
   ["harness"] = { "bind" },
 }
 
@@ -19,6 +19,7 @@ local MORE = { ["fault/proxy_main.c"] = { "net/evnet.h" } }
 -- Libraries, and the files that may include them (Lua patterns of paths).
 local LIBRARIES = {
   { include = "^event2/", files = "^harness/net/ev" },
+  { include = "^jansson%.h$", files = "^fault/control" },
   { include = "^lua%.h$", files = "^harness/bind/" },
   { include = "^lauxlib%.h$", files = "^harness/bind/", also = "^harness/main%.c$" },
   { include = "^lualib%.h$", files = "^harness/bind/lguard%.c$", also = "^harness/main%.c$" },
