@@ -217,7 +217,7 @@ static void peer_wrote(void *arg, size_t n) {
 
 static const char *peer_end_text(enum stream_end end, const struct err *why) {
   if (end == STREAM_FIN) return "closed by the other end";
-  if (end == STREAM_RESET) return "reset by the other end";
+  if (end == STREAM_RESET && !(why && strcmp(why->text, CHAIN_RESET_HERE) == 0)) return "reset by the other end";
   return why ? why->text : "failed";
 }
 

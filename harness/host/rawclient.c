@@ -90,10 +90,11 @@ static void rawclient_wrote(void *arg, size_t n) {
 
 static void rawclient_ended(void *arg, enum stream_end end, bool writing, const struct err *why) {
   struct rawclient *c = arg;
-  const char *text = end == STREAM_FIN     ? "closed by the other end"
-                     : end == STREAM_RESET ? "reset by the other end"
-                     : why                 ? why->text
-                                           : "failed";
+  bool by_them = end == STREAM_RESET && !(why && strcmp(why->text, CHAIN_RESET_HERE) == 0);
+  const char *text = end == STREAM_FIN ? "closed by the other end"
+                     : by_them         ? "reset by the other end"
+                     : why             ? why->text
+                                       : "failed";
   (void)writing;
   /* After a FIN the connection lives on, for writing. */
   if (end != STREAM_FIN) rawclient_drop(c, text);

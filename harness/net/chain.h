@@ -57,6 +57,9 @@ void chain_watch(struct chain *c, void (*done)(void *arg, enum chain_end end));
 
 /* Actions now, for people with a wrench: skip the queue. */
 
+/* What `why` says of a reset that was made here, by an action or a filter, not by the other end. */
+#define CHAIN_RESET_HERE "reset by this end"
+
 /* What was written arrives first, then RST; the owner gets no more input and is told STREAM_RESET. */
 void chain_reset(struct chain *c);
 /* As chain_end with CLOSE, but the owner is told in any case. */

@@ -103,7 +103,7 @@ void pump_reset(struct chain *c, bool writing) {
   c->check_wait_ns = PUMP_CHECK_MIN_NS;
   free(c->failure);
   c->failure = NULL;
-  pump_fail(c, STREAM_RESET, writing, "reset by this side");
+  pump_fail(c, STREAM_RESET, writing, CHAIN_RESET_HERE);
   if (stream_unsent(c->stream)) stream_hurry(c->stream);
   pump_check_reset(c);
 }
@@ -127,6 +127,21 @@ void pump_shut(struct chain *c) {
   c->done = CHAIN_FIN;
   c->owes_shut = c->watch != NULL;
   stream_shutdown(c->stream);
+}
+
+/* A reset by a filter, which may mean one end only. */
+static void pump_reset_by(struct chain *c, const struct filter *f) {
+  bool open = c->stream && !c->resetting && c->done < CHAIN_CLOSE;
+  if (!f || !f->spares_stream || !open) {
+    if (f) c->spares_owner = f->spares_owner;
+    pump_reset(c, f && f->writing);
+    return;
+  }
+  free(c->failure);
+  c->failure = NULL;
+  pump_fail(c, STREAM_RESET, f->writing, CHAIN_RESET_HERE);
+  c->owes_failure = true;
+  pump_close(c);
 }
 
 static void pump_do_end(struct chain *c, enum chain_end end) {
