@@ -129,21 +129,6 @@ void pump_shut(struct chain *c) {
   stream_shutdown(c->stream);
 }
 
-/* A reset by a filter, which may mean one end only. */
-static void pump_reset_by(struct chain *c, const struct filter *f) {
-  bool open = c->stream && !c->resetting && c->done < CHAIN_CLOSE;
-  if (!f || !f->spares_stream || !open) {
-    if (f) c->spares_owner = f->spares_owner;
-    pump_reset(c, f && f->writing);
-    return;
-  }
-  free(c->failure);
-  c->failure = NULL;
-  pump_fail(c, STREAM_RESET, f->writing, CHAIN_RESET_HERE);
-  c->owes_failure = true;
-  pump_close(c);
-}
-
 static void pump_do_end(struct chain *c, enum chain_end end) {
   switch (end) {
   case CHAIN_NONE: break;
