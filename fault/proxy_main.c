@@ -11,9 +11,11 @@
 
 #include "base/mem.h"
 #include "base/near.h"
+#include "fault/control.h"
 #include "fault/proxylog.h"
 #include "fault/scope_fields.h"
 #include "net/evnet.h"
+#include "net/evweb.h"
 
 enum { PROXY_MAIN_UNMET = 1, PROXY_MAIN_USAGE = 2, PROXY_MAIN_ENVIRONMENT = 5 };
 
@@ -21,7 +23,14 @@ enum { PROXY_MAIN_UNMET = 1, PROXY_MAIN_USAGE = 2, PROXY_MAIN_ENVIRONMENT = 5 };
 
 struct proxy_main {
   struct net *net;
-  struct proxy *proxy;
+  struct proxy *proxy; /* NULL: only what is made by the control interface */
+  struct fleet *fleet;
+  struct control *control;
+  struct evweb *web;
+  struct url control_at;
+  bool controlled;
+  const char *control_hosts[CONTROL_HOSTS_MAX];
+  size_t control_host_count;
   struct proxylog log;
   struct proxy_options options;
   const char *addresses[2]; /* LISTEN, UPSTREAM */
@@ -38,7 +47,8 @@ struct proxy_main_option {
   bool (*take)(struct proxy_main *m, const char *value, struct err *err);
 };
 
-static const char proxy_main_usage[] = "usage: mqrig-proxy LISTEN UPSTREAM [options]\n";
+static const char proxy_main_usage[] =
+    "usage: mqrig-proxy LISTEN UPSTREAM [options]\n       mqrig-proxy --control ADDR [options]\n";
 
 /* Options. */
 
@@ -85,6 +95,17 @@ static bool proxy_main_refuse_by(struct proxy_main *m, const char *value, struct
   return err_set(err, "--refuse-by is reset or close, not \"%.40s\"", value);
 }
 
+static bool proxy_main_control(struct proxy_main *m, const char *value, struct err *err) {
+  return m->controlled = control_address(value, &m->control_at, err);
+}
+
+static bool proxy_main_control_host(struct proxy_main *m, const char *value, struct err *err) {
+  if (m->control_host_count == CONTROL_HOSTS_MAX)
+    return err_set(err, "--control-host can be given %d times", CONTROL_HOSTS_MAX);
+  m->control_hosts[m->control_host_count++] = value;
+  return true;
+}
+
 static bool proxy_main_json(struct proxy_main *m, const char *value, struct err *err) {
   (void)value, (void)err;
   return m->json = true;
@@ -115,6 +136,12 @@ static const struct proxy_main_option proxy_main_options[] = {
   { "connect-timeout", "D", "for connecting to the upstream (default 10s)", proxy_main_connect_timeout },
   { "refuse-by", "reset|close", "what a client sees where the upstream cannot be reached (default reset)",
     proxy_main_refuse_by },
+  { "control", "ADDR",
+    "serve Toxiproxy's HTTP interface there: a port of 127.0.0.1, or host:port; LISTEN and UPSTREAM,\n"
+    "                             which may then be left out, are its proxy \"mqtt\"",
+    proxy_main_control },
+  { "control-host", "NAME", "a host name by which the interface may be called, besides localhost and addresses",
+    proxy_main_control_host },
   { "json", NULL, "print JSON lines", proxy_main_json },
   { "quiet", NULL, "print no line for connections and firings", proxy_main_quiet },
   { "help", NULL, "show this help", proxy_main_help },
@@ -196,6 +223,7 @@ static bool proxy_main_parse(struct proxy_main *m, char **argv, struct err *err)
     }
   }
   if (m->answer) return true;
+  if (m->controlled && m->address_count == 0 && m->rule_count == 0) return true;
   if (m->address_count < 2) return err_set(err, "%s is missing", m->address_count ? "UPSTREAM" : "LISTEN");
   return proxy_main_address(m->addresses[0], "LISTEN", &m->options.listen, err) &&
          proxy_main_address(m->addresses[1], "UPSTREAM", &m->options.upstream, err);
@@ -240,8 +268,8 @@ static void proxy_main_signal(void *arg, int fd) {
   struct proxy_main *m = arg;
   struct signalfd_siginfo info;
   while (read(fd, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo == SIGUSR1) proxylog_summary(&m->log, m->proxy, net_now(m->net));
-    else m->over = true;
+    if (info.ssi_signo == SIGUSR1 && m->proxy) proxylog_summary(&m->log, m->proxy, net_now(m->net));
+    if (info.ssi_signo != SIGUSR1) m->over = true;
   }
 }
 
@@ -268,9 +296,26 @@ static void proxy_main_limits(struct proxy_main *m) {
   if (!m->options.accepting.accept_max) m->options.accepting.accept_max = most > UINT32_MAX ? 0 : (uint32_t)most;
 }
 
+static bool proxy_main_start_control(struct proxy_main *m, struct err *err) {
+  m->fleet = fleet_new(m->net, &m->options, &proxy_main_handler, m);
+  m->control = control_new(m->fleet, &m->control_at);
+  for (size_t i = 0; i < m->control_host_count; i++) control_allow_host(m->control, m->control_hosts[i]);
+  if (m->proxy) fleet_adopt(m->fleet, "mqtt", m->proxy);
+  m->web = evweb_new(m->net, &m->control_at, control_answer, m->control, err);
+  return m->web != NULL;
+}
+
 static bool proxy_main_start(struct proxy_main *m, struct err *err) {
-  m->proxy = proxy_new(m->net, &m->options, &proxy_main_handler, m, err);
-  return m->proxy != NULL;
+  if (m->address_count) m->proxy = proxy_new(m->net, &m->options, &proxy_main_handler, m, err);
+  if (m->address_count && !m->proxy) return false;
+  return !m->controlled || proxy_main_start_control(m, err);
+}
+
+static void proxy_main_stop(struct proxy_main *m) {
+  evweb_free(m->web);
+  control_free(m->control);
+  fleet_free(m->fleet);
+  proxy_free(m->proxy);
 }
 
 /* False: the rule cannot be used here; `m->rules` from there on are the caller's still. */
@@ -285,9 +330,9 @@ static bool proxy_main_add_rules(struct proxy_main *m, struct err *err) {
 
 /* Whether each must_fire was met. */
 static bool proxy_main_is_met(const struct proxy_main *m) {
-  const struct scope *s = proxy_scope(m->proxy);
+  const struct scope *s = m->proxy ? proxy_scope(m->proxy) : NULL;
   bool met = true;
-  for (size_t i = 0; i < s->count; i++) {
+  for (size_t i = 0; s && i < s->count; i++) {
     met &= !rule_term(s->rules[i]->rule, WORDS_MUST_FIRE) || scope_met(s->rules[i], NULL);
   }
   return met;
@@ -300,10 +345,21 @@ static int proxy_main_fail(int status, const struct err *why) {
   return status;
 }
 
+static void proxy_main_tell_control(struct proxy_main *m) {
+  char at[URL_PATH_MAX + 300], text[sizeof at + 64];
+  if (!m->web) return;
+  const struct url *u = evweb_url(m->web);
+  bool v6 = strchr(u->host, ':') != NULL;
+  snprintf(at, sizeof at, "http://%s%s%s:%u", v6 ? "[" : "", u->host, v6 ? "]" : "", u->port);
+  snprintf(text, sizeof text, m->json ? "{\"event\":\"control\",\"url\":\"%s\"}" : "control at %s", at);
+  proxy_main_line(m, text);
+}
+
 static int proxy_main_serve(struct proxy_main *m, int signals) {
   struct err err;
   int status = 0;
-  proxylog_listening(&m->log, m->proxy, net_now(m->net), m->options.seed);
+  if (m->proxy) proxylog_listening(&m->log, m->proxy, net_now(m->net), m->options.seed);
+  proxy_main_tell_control(m);
   m->signals = evnet_watch(m->net, signals, proxy_main_signal, m);
   while (!m->over && !status) {
     if (m->printed) fflush(stdout);
@@ -311,8 +367,8 @@ static int proxy_main_serve(struct proxy_main *m, int signals) {
     if (!net_turn(m->net, NET_NEVER, &err)) status = proxy_main_fail(PROXY_MAIN_ENVIRONMENT, &err);
   }
   evnet_unwatch(m->signals);
-  proxy_disable(m->proxy, false);
-  proxylog_summary(&m->log, m->proxy, net_now(m->net));
+  if (m->proxy) proxy_disable(m->proxy, false);
+  if (m->proxy) proxylog_summary(&m->log, m->proxy, net_now(m->net));
   if (!status && !proxy_main_is_met(m)) status = PROXY_MAIN_UNMET;
   return status;
 }
@@ -329,7 +385,7 @@ static int proxy_main_run(struct proxy_main *m) {
   if (!proxy_main_start(m, &err)) status = proxy_main_fail(status, &err);
   else if (!proxy_main_add_rules(m, &err)) status = proxy_main_fail(PROXY_MAIN_USAGE, &err);
   else status = proxy_main_serve(m, signals);
-  proxy_free(m->proxy);
+  proxy_main_stop(m);
   proxylog_fini(&m->log);
   net_free(m->net);
   close(signals);

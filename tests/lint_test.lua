@@ -14,7 +14,7 @@ local EDGES = {
 }
 
 -- The programs, which choose a driver, may include more.
-local MORE = { ["fault/proxy_main.c"] = { "net/evnet.h" } }
+local MORE = { ["fault/proxy_main.c"] = { "net/evnet.h", "net/evweb.h" } }
 
 -- Libraries, and the files that may include them (Lua patterns of paths).
 local LIBRARIES = {
