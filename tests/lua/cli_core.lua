@@ -164,6 +164,9 @@ package.preload["mqrig.core"] = function()
 end
 
 local timeline = {
+  last = function()
+    return 2
+  end,
   story = function()
     return { { "one", "" }, { "two", "   !! drop" } }
   end,
