@@ -104,10 +104,27 @@ static void inject_leave(struct inject *f) {
   scope_leave_call(scope);
 }
 
+static bool inject_is_scripted(const struct inject *f) {
+  for (size_t i = 0; i < f->count; i++) {
+    const struct rule_hooks *hooks = &f->rules[i].rule->rule->hooks;
+    if (hooks->where || hooks->rewrite) return true;
+  }
+  return false;
+}
+
+/* A function of a script may put more behind the bytes in their owner's buffer, which moves them: it gets a copy. */
+static size_t inject_take_copy(struct inject *f, enum chain_direction d, struct slice bytes) {
+  bytes = slice_first(bytes, NET_READ_MAX);
+  char *own = mem_copy(bytes);
+  size_t n = side_take(&f->sides[d], slice_of(own, bytes.size));
+  free(own);
+  return n;
+}
+
 static size_t inject_take(struct filter *filter, enum chain_direction d, struct slice bytes, int64_t now_ns) {
   struct inject *f = inject_self(filter);
   if (!inject_enter(f, now_ns)) return 0;
-  size_t n = side_take(&f->sides[d], bytes);
+  size_t n = inject_is_scripted(f) ? inject_take_copy(f, d, bytes) : side_take(&f->sides[d], bytes);
   inject_leave(f);
   return n;
 }

@@ -156,7 +156,7 @@ static bool pump_take_owner(struct chain *c, size_t *budget) {
   if (c->dead || out.size == 0) return false;
   struct filter *f = c->innermost;
   size_t n = f->ops->take(f, CHAIN_OUT, out, net_now(c->net));
-  if (n) c->owner->wrote(c->arg, n);
+  if (n && !c->dead) c->owner->wrote(c->arg, n);
   *budget -= n;
   return n > 0;
 }

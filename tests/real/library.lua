@@ -367,3 +367,52 @@ scenario("a client that nobody holds ends", function(t)
   collectgarbage()
   t:wait(function() return not peer:conn(1).is_open end)
 end)
+
+-- Functions of rules run while the packet is on its way: they may use the client whose packet it is all the same.
+scenario("a rule's function publishes", function(t)
+  local c, more = t:connect(), {}
+  c.link.up:on("PUBLISH"):where(function()
+    if #more < 50 then
+      more[#more + 1] = c:send("b", ("y"):rep(1000), { qos = 1 })
+    end
+    return true
+  end):delay("1ms")
+  expect(c:publish("a", "x", { qos = 1 })):equals(0)
+  for _, sent in ipairs(more) do
+    expect(sent:wait()):equals(0)
+  end
+end)
+
+scenario("a rule's function closes and connects again", function(t)
+  local c = t:connect()
+  local url, again = t.broker.url, nil
+  c.link.up:on("PUBLISH"):where(function()
+    if again == nil then
+      again = false
+      c.mqtt:onconnect(function(code) again = code end)
+      c.mqtt:close()
+      c.mqtt:connect(url, "again")
+    end
+    return true
+  end):delay("1ms"):may_fire()
+  local sent = c:send("a", ("x"):rep(100), { qos = 1 })
+  expect(sent:wait()):equals(-3)
+  t:wait(function() return again end)
+  expect(again):equals(0)
+end)
+
+scenario("a rule's function stops the peer, or has it send", function(t)
+  local peer = t:peer()
+  peer.down:on("PUBACK"):where(function(p)
+    peer:send("PUBLISH", { topic = "x", payload = ("y"):rep(1000) })
+    if p.packet_id == 20 then
+      peer:stop()
+    end
+    return true
+  end):delay("1ms")
+  local c = t:connect { broker = peer }
+  for _ = 1, 20 do
+    c:send("a", ("x"):rep(200), { qos = 1 })
+  end
+  c:wait_lost()
+end)
