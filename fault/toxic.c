@@ -10,7 +10,8 @@
 
 #define TOXIC_MS_NS INT64_C(1000000)
 #define TOXIC_US_NS INT64_C(1000)
-#define TOXIC_KB    1000 /* bytes */
+
+#define TOXIC_PIECE_MS 10 /* of bandwidth */
 
 /* Rules. */
 
@@ -33,12 +34,12 @@ static void toxic_latency(const struct toxic *t, uint64_t passed, struct printer
   printer_put(to, ")");
 }
 
-/* As with the original, 0 is no limit. */
+/* As with the original, 0 is no limit. In pieces: a kilobyte a second is a byte a millisecond. */
 static void toxic_bandwidth(const struct toxic *t, uint64_t passed, struct printer *to) {
   (void)passed;
   if (!t->numbers[0]) return;
-  toxic_begin(t, to, "bytes rate ");
-  printer_put(to, "%lld", (long long)t->numbers[0] * TOXIC_KB);
+  toxic_begin(t, to, "bytes split ");
+  printer_put(to, "%lld %dms", (long long)t->numbers[0] * TOXIC_PIECE_MS, TOXIC_PIECE_MS);
 }
 
 static void toxic_slow_close(const struct toxic *t, uint64_t passed, struct printer *to) {
