@@ -80,19 +80,21 @@ static void toxic_mqtt(const struct toxic *t, uint64_t passed, struct printer *t
 }
 
 static const struct toxic_row toxic_rows[] = {
-  { .name = "latency", .attributes = { { "latency" }, { "jitter" } }, .rule = toxic_latency },
-  { .name = "bandwidth", .attributes = { { "rate" } }, .rule = toxic_bandwidth },
-  { .name = "slow_close", .attributes = { { "delay" } }, .rule = toxic_slow_close },
+  { .name = "latency", .attributes = { { .name = "latency" }, { .name = "jitter" } }, .rule = toxic_latency },
+  { .name = "bandwidth", .attributes = { { .name = "rate" } }, .rule = toxic_bandwidth },
+  { .name = "slow_close", .attributes = { { .name = "delay" } }, .rule = toxic_slow_close },
   { .name = "timeout",
-    .attributes = { { "timeout" } },
+    .attributes = { { .name = "timeout" } },
     .rule = toxic_timeout,
     .end = TOXIC_CLOSES,
     .zero_is_never = true,
     .loses = true },
-  { .name = "reset_peer", .attributes = { { "timeout" } }, .rule = toxic_reset_peer, .end = TOXIC_RESETS },
-  { .name = "slicer", .attributes = { { "average_size" }, { "size_variation" }, { "delay" } }, .rule = toxic_slicer },
-  { .name = "limit_data", .attributes = { { "bytes" } }, .rule = toxic_limit_data },
-  { .name = "mqtt", .attributes = { { "rule", true } }, .rule = toxic_mqtt, .owns_rule = true },
+  { .name = "reset_peer", .attributes = { { .name = "timeout" } }, .rule = toxic_reset_peer, .end = TOXIC_RESETS },
+  { .name = "slicer",
+    .attributes = { { .name = "average_size" }, { .name = "size_variation" }, { .name = "delay" } },
+    .rule = toxic_slicer },
+  { .name = "limit_data", .attributes = { { .name = "bytes" } }, .rule = toxic_limit_data },
+  { .name = "mqtt", .attributes = { { .name = "rule", .is_text = true } }, .rule = toxic_mqtt, .owns_rule = true },
 };
 
 #define TOXIC_ROWS (sizeof toxic_rows / sizeof *toxic_rows)
