@@ -64,7 +64,7 @@ function freePort() {
 const port = (proxy) => proxy.listen.split(":").pop();
 const common = (p, id, topic) => ["-h", "127.0.0.1", "-p", p, "-i", id, "-t", topic];
 const subscribe = (p, ...more) => start("stdbuf", ["-oL", "mosquitto_sub", "-d", ...common(p, "sub", "a/#"), ...more]);
-const publish = (p, ...more) => start("mosquitto_pub", [...common(p, "pub", "a/b"), "-m", "hello", ...more]);
+const publish = (p, ...more) => start("stdbuf", ["-oL", "mosquitto_pub", ...common(p, "pub", "a/b"), "-m", "hello", ...more]);
 const toxic = (type, attributes, stream = "downstream", toxicity = 1) =>
   ({ name: "t", type, stream, toxicity, attributes });
 
