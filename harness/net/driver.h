@@ -22,7 +22,7 @@ struct net_ops {
   void (*pause)(struct stream *s, bool paused);
   size_t (*unsent)(const struct stream *s);
   void (*hurry)(struct stream *s); /* may be NULL */
-  /* Its address, or the other end's, as stream_peer has it. */
+  /* Its address, or the other end's, as stream_peer has it. May be NULL. */
   void (*name)(const struct stream *s, bool peer, char *to, size_t size);
   void (*shutdown)(struct stream *s);
   void (*set_buffers)(struct stream *s, size_t send, size_t receive);

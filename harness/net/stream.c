@@ -61,12 +61,16 @@ bool stream_vanish(struct stream *s, struct err *err) {
   return s->net->ops->vanish(s, err);
 }
 
+static const char *stream_name(const struct stream *s, bool peer, char *to) {
+  to[0] = 0;
+  if (s->net->ops->name) s->net->ops->name(s, peer, to, NET_NAME_MAX);
+  return to;
+}
+
 const char *stream_peer(const struct stream *s) {
-  s->net->ops->name(s, true, s->net->peer, sizeof s->net->peer);
-  return s->net->peer;
+  return stream_name(s, true, s->net->peer);
 }
 
 const char *stream_local(const struct stream *s) {
-  s->net->ops->name(s, false, s->net->local, sizeof s->net->local);
-  return s->net->local;
+  return stream_name(s, false, s->net->local);
 }
