@@ -8,6 +8,8 @@
 static void chain_opened(void *arg) {
   struct chain *c = arg;
   pump_enter(c);
+  c->began_ns = net_now(c->net);
+  c->opened = true;
   c->owner->opened(c->arg);
   pump_leave(c);
 }
@@ -44,7 +46,7 @@ static void chain_failed(struct chain *c, enum stream_end end, bool writing, con
     c->stream = NULL;
     c->resetting = false;
     stream_close(s);
-    pump_tell_failure(c);
+    pump_tell_reset(c);
     return;
   }
   pump_fail(c, end, writing, why->text);
@@ -98,12 +100,19 @@ void chain_attach(struct chain *c, struct stream *s) {
   assert(!c->stream && !c->done);
   c->stream = s;
   stream_own(s, &chain_handler, c);
+  c->began_ns = net_now(c->net);
   pump_update_reading(c);
   if (c->outermost || c->asked) stream_want_write(s);
 }
 
 struct stream *chain_stream(const struct chain *c) {
   return c->stream;
+}
+
+/* An accepted stream is connected from the first, and is told so by nobody. */
+int64_t chain_began_ns(struct chain *c) {
+  if (!c->opened && c->stream) c->opened = stream_peer(c->stream)[0] != 0;
+  return c->opened ? c->began_ns : NET_NEVER;
 }
 
 static void chain_pushed(struct chain *c, struct filter *f) {

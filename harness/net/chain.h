@@ -34,6 +34,9 @@ void chain_free(struct chain *c);
 void chain_attach(struct chain *c, struct stream *s);
 struct stream *chain_stream(const struct chain *c); /* NULL before and after */
 
+/* When the stream was connected; NET_NEVER: it has not been. */
+int64_t chain_began_ns(struct chain *c);
+
 /* Puts a filter in, next to the owner (inner) or next to the stream (outer). The chain owns it. `partial` bytes of a
  * packet in progress are the filter's own affair: it is told before. */
 void chain_push_inner(struct chain *c, struct filter *f);

@@ -54,6 +54,8 @@ struct filter {
   /* Set by a filter whose CHAIN_RESET going out stands in place of what the owner is writing: the owner is told that
    * its write failed. */
   bool writing;
+  /* Set by a filter whose CHAIN_RESET is for one end only: the other is closed in order. */
+  bool spares_owner, spares_stream;
   /* The chain's own. */
   struct chain *chain;
   struct filter *outer, *inner; /* towards the stream, towards the owner */

@@ -20,6 +20,8 @@ static bool pump_step(struct chain *c, struct filter *f, enum chain_direction d)
   if (end <= f->passed[d]) return false;
   f->passed[d] = end;
   next->writing |= f->writing;
+  next->spares_owner |= f->spares_owner;
+  next->spares_stream |= f->spares_stream;
   next->ops->end(next, d, end, now_ns);
   return true;
 }
@@ -54,6 +56,11 @@ void pump_tell_failure(struct chain *c) {
   c->owner->ended(c->arg, c->failure->end, c->failure->writing, &c->failure->why);
 }
 
+void pump_tell_reset(struct chain *c) {
+  if (c->spares_owner) pump_tell_closed(c);
+  else pump_tell_failure(c);
+}
+
 void pump_update_reading(struct chain *c) {
   bool stop = c->stalled || c->paused || c->vanished || buffer_size(&c->held) > 0;
   if (!c->stream || stop == c->reading_stopped) return;
@@ -84,7 +91,8 @@ static void pump_check_reset(struct chain *c) {
   struct stream *s = c->stream;
   c->stream = NULL;
   c->resetting = false;
-  c->owes_failure = true;
+  c->owes_failure = !c->spares_owner;
+  c->owes_closed = c->spares_owner;
   if (unsent) {
     err_set(&c->failure->why,
             "reset by this side; %zu bytes written before were not acknowledged within %d ms and may be lost", unsent,
@@ -129,6 +137,21 @@ void pump_shut(struct chain *c) {
   stream_shutdown(c->stream);
 }
 
+/* A reset by a filter, which may mean one end only. */
+static void pump_reset_by(struct chain *c, const struct filter *f) {
+  bool open = c->stream && !c->resetting && c->done < CHAIN_CLOSE;
+  if (!f || !f->spares_stream || !open) {
+    if (f) c->spares_owner = f->spares_owner;
+    pump_reset(c, f && f->writing);
+    return;
+  }
+  free(c->failure);
+  c->failure = NULL;
+  pump_fail(c, STREAM_RESET, f->writing, CHAIN_RESET_HERE);
+  c->owes_failure = true;
+  pump_close(c);
+}
+
 static void pump_do_end(struct chain *c, enum chain_end end) {
   switch (end) {
   case CHAIN_NONE: break;
@@ -137,7 +160,7 @@ static void pump_do_end(struct chain *c, enum chain_end end) {
     pump_close(c);
     c->owes_closed = !c->closing_now;
     break;
-  case CHAIN_RESET: pump_reset(c, c->outermost && c->outermost->writing); break;
+  case CHAIN_RESET: pump_reset_by(c, c->outermost); break;
   case CHAIN_VANISH: pump_vanish(c, NULL); break;
   }
 }
@@ -262,7 +285,7 @@ static void pump_end_in(struct chain *c, enum chain_end end) {
     break;
   case CHAIN_RESET:
     if (c->failure) pump_tell_failure(c);
-    else pump_reset(c, false);
+    else pump_reset_by(c, c->innermost);
     break;
   case CHAIN_VANISH: pump_vanish(c, NULL); break;
   }

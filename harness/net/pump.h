@@ -33,7 +33,7 @@ struct chain {
   struct net_timer timer;
   struct buffer held;
   struct pump_failure *failure;
-  int64_t ticked_ns;
+  int64_t began_ns, ticked_ns;
   int64_t reset_by_ns, check_ns, check_wait_ns; /* while resetting */
   unsigned depth;
   enum chain_end asked, asked_passed; /* by the owner; given to the innermost filter */
@@ -42,7 +42,8 @@ struct chain {
   bool dead, stalled, paused, reading_stopped, deaf, resetting, vanished, closing_now;
   bool kicked, owes_fin, owes_closed, owes_failure; /* for the next turn */
   bool owes_shut, owes_vanished;
-  bool told_fin, told_end;
+  bool opened, told_fin, told_end;
+  bool spares_owner; /* the reset that is on its way is told as a close */
 };
 
 void pump_init(struct chain *c);
@@ -60,6 +61,7 @@ void pump_take(struct chain *c, struct slice bytes);
 void pump_update_reading(struct chain *c);
 void pump_fail(struct chain *c, enum stream_end end, bool writing, const char *why);
 void pump_tell_failure(struct chain *c);
+void pump_tell_reset(struct chain *c); /* of one of our own */
 void pump_reset(struct chain *c, bool writing);
 bool pump_vanish(struct chain *c, struct err *err);
 void pump_shut(struct chain *c);
