@@ -2,6 +2,8 @@
 
 #include "fault/inject_fields.h"
 
+#define ACTION_GATHER_NS 200000000 /* bytes that are to be put together wait for others no longer than this */
+
 static int64_t action_later(const struct stage *g, int64_t ns) {
   return stage_now(g) + ns;
 }
@@ -16,11 +18,27 @@ static struct unit *action_marker(const struct stage *g, struct unit *u) {
   return u ? u : unit_new(&g->side->held);
 }
 
+/* What names a draw: the packet by its number, bytes by where they are. */
+static uint64_t action_occurrence(const struct stage *g) {
+  return g->kind == WORDS_BYTES ? 2 * g->passed + g->side->up : g->tally->seen;
+}
+
 static void action_delay(struct stage *g, struct unit *u, size_t at) {
-  uint64_t bits = scope_draw(g->rule, SCOPE_USE_DELAY, g->side->inject->number, g->tally->seen);
+  uint64_t bits = scope_draw(g->rule, SCOPE_USE_DELAY, g->side->inject->number, action_occurrence(g));
   int64_t ns = distribution_draw(&g->args[0].distribution, bits);
   u = action_marker(g, stage_pass_before(g, u, at));
   stage_wait(g, u, action_later(g, ns));
+}
+
+static void action_rate(struct stage *g, struct unit *u, size_t at) {
+  u = stage_pass_before(g, u, at);
+  if (u) stage_wait_paced(g, u);
+}
+
+static void action_coalesce(struct stage *g, struct unit *u, size_t at) {
+  int64_t wait_ns = g->args[1].given ? g->args[1].number : ACTION_GATHER_NS;
+  (void)at;
+  stage_gather(g, u, (size_t)g->args[0].number, action_later(g, wait_ns));
 }
 
 /* The size of the next piece: of bytes, pieces are counted from where the rule began, however they came in. */
@@ -63,14 +81,91 @@ static void action_blackhole(struct stage *g, struct unit *u, size_t at) {
   stage_discard(g, action_until(g, &g->args[0]));
 }
 
+static struct rng action_spot_draw(const struct stage *g, uint64_t occurrence) {
+  return (struct rng){ scope_draw(g->rule, SCOPE_USE_CORRUPT, g->side->inject->number, occurrence) };
+}
+
+static bool action_corrupt_place(struct stage *g, const struct unit *u, uint64_t *at) {
+  const struct spot *spot = &g->args[0].spot;
+  struct rng draw = action_spot_draw(g, u ? g->tally->seen + 1 : 0);
+  struct packet p;
+  struct buffer scratch;
+  size_t byte = 0;
+  if (!u) {
+    *at = (uint64_t)spot->byte;
+    g->mask = spot_mask(spot, &draw);
+    return spot->has_byte;
+  }
+  buffer_init(&scratch, 0);
+  bool good = select_decode(u, &g->side->inject->client, &scratch, &p);
+  bool found = spot_find(spot, unit_slice(u), good ? &p : NULL, &draw, &byte);
+  g->mask = spot_mask(spot, &draw);
+  *at = byte;
+  return found;
+}
+
+/* A packet whose fixed header is no longer the one that it had is looked at anew. */
+static void action_corrupt(struct stage *g, struct unit *u, size_t at) {
+  struct frame frame;
+  bool header = g->kind == WORDS_PACKETS && frame_read(unit_slice(u), &frame) == FRAME_OK && at < frame.header_size;
+  u->bytes.data[u->bytes.start + at] ^= g->mask;
+  if (!header) {
+    stage_pass(g, u);
+    return;
+  }
+  stage_pass_bytes(g, unit_slice(u), u, true);
+  unit_free(u);
+}
+
+static bool action_truncate_place(struct stage *g, const struct unit *u, uint64_t *at) {
+  int64_t n = g->args[0].number, total = u ? (int64_t)u->total : INT64_MAX;
+  *at = (uint64_t)(n < 0 ? total + n : n);
+  return n < 0 ? -n <= total : n < total;
+}
+
+/* The packet is none any more, and what follows it is no part of it. */
+static void action_truncate(struct stage *g, struct unit *u, size_t at) {
+  if (g->kind == WORDS_BYTES) {
+    unit_free(u);
+    stage_discard(g, NET_NEVER);
+    return;
+  }
+  u->framed = false;
+  if (at) unit_free(unit_split(u, at));
+  if (at) stage_pass(g, u);
+  else unit_free(u);
+}
+
 static void action_end(struct stage *g, struct unit *u, size_t at, enum chain_end end) {
   side_cut(g->side, u, at, end);
   unit_free(stage_pass_before(g, u, at));
   stage_pass_end(g, end);
 }
 
+/* Who is not reset is closed in order. */
 static void action_rst(struct stage *g, struct unit *u, size_t at) {
+  struct inject *f = g->side->inject;
+  enum value_who owner = f->sides[CHAIN_OUT].up ? VALUE_CLIENT : VALUE_BROKER, who = (enum value_who)g->args[0].number;
+  f->filter.spares_stream = who == owner;
+  f->filter.spares_owner = who != owner && who != VALUE_BOTH;
   action_end(g, u, at, CHAIN_RESET);
+}
+
+static void action_vanish(struct stage *g, struct unit *u, size_t at) {
+  action_end(g, u, at, CHAIN_VANISH);
+}
+
+/* Nothing passes until then; an end that is on its way only takes longer. */
+static void action_slow_close(struct stage *g, struct unit *u, size_t at) {
+  int64_t at_ns = action_later(g, g->args[0].number);
+  if (u->end) {
+    stage_wait(g, u, at_ns);
+    return;
+  }
+  side_cut(g->side, u, at, CHAIN_NONE);
+  u = stage_pass_before(g, u, at);
+  stage_stall_then(g, at_ns, CHAIN_CLOSE);
+  if (u) stage_pass(g, u);
 }
 
 static void action_close(struct stage *g, struct unit *u, size_t at) {
@@ -98,6 +193,16 @@ static void action_drop(struct stage *g, struct unit *u, size_t at) {
   (void)g;
   (void)at;
   unit_free(u);
+}
+
+static void action_copy(struct stage *g, struct unit *u, size_t at) {
+  (void)at;
+  stage_copy(g, u, (uint64_t)g->args[0].number);
+}
+
+static void action_overtake(struct stage *g, struct unit *u, size_t at) {
+  (void)at;
+  stage_put_behind(g, u, g->args[0].given ? (uint64_t)g->args[0].number : 1);
 }
 
 static void action_hold(struct stage *g, struct unit *u, size_t at) {
@@ -134,13 +239,29 @@ static void action_inject(struct stage *g, struct unit *u, size_t at) {
 
 static const struct action action_rows[WORDS_IDS] = {
   [WORDS_DELAY] = { .act = action_delay, .goes_on = true, .once_placed = true },
+  [WORDS_RATE] = { .act = action_rate, .goes_on = true, .flows = true, .needs_bytes = true },
+  [WORDS_COALESCE] = { .act = action_coalesce, .goes_on = true },
   [WORDS_SPLIT] = { .act = action_split, .whole = true, .goes_on = true },
   [WORDS_STALL] = { .act = action_stall },
   [WORDS_BLACKHOLE] = { .act = action_blackhole, .fate = SCOPE_CUT },
+  [WORDS_CORRUPT] = { .act = action_corrupt,
+                      .place = action_corrupt_place,
+                      .whole = true,
+                      .needs_bytes = true,
+                      .fate = SCOPE_TAKEN },
+  [WORDS_TRUNCATE] = { .act = action_truncate,
+                       .place = action_truncate_place,
+                       .whole = true,
+                       .needs_bytes = true,
+                       .fate = SCOPE_CUT },
   [WORDS_RST] = { .act = action_rst, .fate = SCOPE_CUT },
   [WORDS_FIN] = { .act = action_fin, .fate = SCOPE_CUT },
   [WORDS_CLOSE] = { .act = action_close, .fate = SCOPE_CUT },
+  [WORDS_SLOW_CLOSE] = { .act = action_slow_close, .fate = SCOPE_CUT },
+  [WORDS_VANISH] = { .act = action_vanish, .fate = SCOPE_CUT },
   [WORDS_DROP] = { .act = action_drop, .whole = true, .fate = SCOPE_TAKEN },
+  [WORDS_COPY] = { .act = action_copy, .whole = true },
+  [WORDS_OVERTAKE] = { .act = action_overtake, .whole = true },
   [WORDS_HOLD] = { .act = action_hold, .whole = true },
   [WORDS_REWRITE] = { .act = action_rewrite, .whole = true, .fate = SCOPE_TAKEN },
   [WORDS_INJECT] = { .act = action_inject, .after = true },

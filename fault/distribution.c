@@ -5,7 +5,8 @@
 
 struct distribution_row {
   const char *name;
-  unsigned args;
+  unsigned args; /* the first is a duration */
+  bool shaped;   /* the second is a number, not another duration */
   int64_t (*draw)(const struct distribution *d, struct rng *rng);
 };
 
@@ -49,11 +50,44 @@ static int64_t distribution_exponential(const struct distribution *d, struct rng
   return (int64_t)((((unsigned __int128)log * ln2) >> 32) * (uint64_t)d->a_ns >> 32);
 }
 
+/* 2^(1/2), 2^(1/4), 2^(1/8) and so on, with 62 bits behind the point. */
+static const uint64_t distribution_roots[32] = {
+  0x5a827999fcef3242, 0x4c1bf828c6dc54b8, 0x45cae0f1f545eb73, 0x42d561b3e6243d8a, 0x4166c34c5615d0ec,
+  0x40b268f9de0183ba, 0x4058f6a7ecccd5b6, 0x402c6be96af2fb58, 0x4016321b687027a8, 0x400b18178ba33b14,
+  0x40058bce410147e8, 0x4002c5d7bff71daf, 0x400162e807ee7e5b, 0x4000b1730df6a524, 0x400058b9497b8152,
+  0x40002c5c955dd701, 0x4000162e46d6f26c, 0x40000b1722757b1b, 0x4000058b90fd3e0c, 0x400002c5c86f3f26,
+  0x40000162e433c79b, 0x400000b17218edd0, 0x40000058b90c3968, 0x4000002c5c860d54, 0x400000162e4302d2,
+  0x4000000b17218073, 0x400000058b90bffc, 0x40000002c5c85fef, 0x4000000162e42ff3, 0x40000000b17217f9,
+  0x4000000058b90bfc, 0x400000002c5c85fe,
+};
+
+/* 2 to the power of a fraction with 32 bits, with 62 bits behind the point. */
+static uint64_t distribution_exp2(uint32_t part) {
+  uint64_t product = UINT64_C(1) << 62;
+  for (unsigned i = 0; i < 32; i++) {
+    if (!(part >> (31 - i) & 1)) continue;
+    product = (uint64_t)(((unsigned __int128)product * distribution_roots[i]) >> 62);
+  }
+  return product;
+}
+
+/* a / u^(1/b): as a power of two. */
+static int64_t distribution_pareto(const struct distribution *d, struct rng *rng) {
+  uint64_t log = distribution_minus_log2((rng_next(rng) >> 1) | 1);
+  unsigned __int128 power = (unsigned __int128)log * VALUE_RATIO_ONE / (uint64_t)d->b_ns;
+  uint64_t once = (uint64_t)(((unsigned __int128)(uint64_t)d->a_ns * distribution_exp2((uint32_t)power)) >> 62);
+  unsigned __int128 doublings = power >> 32;
+  if (doublings >= 57 || once > (uint64_t)VALUE_DURATION_MAX_NS >> doublings)
+    return d->a_ns ? VALUE_DURATION_MAX_NS : 0;
+  return (int64_t)(once << doublings);
+}
+
 static const struct distribution_row distribution_rows[DISTRIBUTION_SHAPES] = {
-  [DISTRIBUTION_CONSTANT] = { NULL, 1, distribution_constant },
-  [DISTRIBUTION_UNIFORM] = { "uniform", 2, distribution_uniform },
-  [DISTRIBUTION_NORMAL] = { "normal", 2, distribution_normal },
-  [DISTRIBUTION_EXPONENTIAL] = { "exponential", 1, distribution_exponential },
+  [DISTRIBUTION_CONSTANT] = { "fixed", 1, false, distribution_constant },
+  [DISTRIBUTION_UNIFORM] = { "uniform", 2, false, distribution_uniform },
+  [DISTRIBUTION_NORMAL] = { "normal", 2, false, distribution_normal },
+  [DISTRIBUTION_EXPONENTIAL] = { "exponential", 1, false, distribution_exponential },
+  [DISTRIBUTION_PARETO] = { "pareto", 2, true, distribution_pareto },
 };
 
 static struct slice distribution_trim(struct slice s) {
@@ -71,40 +105,48 @@ static bool distribution_inside(struct slice text, const char *name, struct slic
   return true;
 }
 
-static bool distribution_args(struct slice inside, unsigned args, struct distribution *out) {
-  if (args == 1) return value_duration(distribution_trim(inside), &out->a_ns);
+static bool distribution_second(struct slice text, const struct distribution_row *row, int64_t *out) {
+  if (!row->shaped) return value_duration(text, out);
+  return value_number(text, out) && *out > 0;
+}
+
+static bool distribution_args(struct slice inside, const struct distribution_row *row, struct distribution *out) {
+  if (row->args == 1) return value_duration(distribution_trim(inside), &out->a_ns);
   const uint8_t *comma = memchr(inside.data, ',', inside.size);
   if (!comma) return false;
   size_t first = (size_t)(comma - inside.data);
   return value_duration(distribution_trim(slice_first(inside, first)), &out->a_ns) &&
-         value_duration(distribution_trim(slice_from(inside, first + 1)), &out->b_ns);
+         distribution_second(distribution_trim(slice_from(inside, first + 1)), row, &out->b_ns);
 }
 
 bool distribution_parse(struct slice text, struct distribution *out) {
   *out = (struct distribution){ .shape = DISTRIBUTION_CONSTANT };
   if (value_duration(text, &out->a_ns)) return true;
-  for (unsigned shape = DISTRIBUTION_UNIFORM; shape < DISTRIBUTION_SHAPES; shape++) {
+  for (unsigned shape = DISTRIBUTION_CONSTANT; shape < DISTRIBUTION_SHAPES; shape++) {
     const struct distribution_row *row = &distribution_rows[shape];
     struct slice inside;
     if (!distribution_inside(text, row->name, &inside)) continue;
     out->shape = shape;
-    return distribution_args(inside, row->args, out) && (shape != DISTRIBUTION_UNIFORM || out->a_ns <= out->b_ns);
+    return distribution_args(inside, row, out) && (shape != DISTRIBUTION_UNIFORM || out->a_ns <= out->b_ns);
   }
   return false;
 }
 
 void distribution_print(const struct distribution *d, struct printer *to) {
   const struct distribution_row *row = &distribution_rows[d->shape];
-  if (row->name) printer_put(to, "%s(", row->name);
+  bool plain = d->shape == DISTRIBUTION_CONSTANT;
+  if (!plain) printer_put(to, "%s(", row->name);
   value_put_duration(to, d->a_ns);
   if (row->args == 2) {
     printer_put(to, ",");
-    value_put_duration(to, d->b_ns);
+    if (row->shaped) value_put_number(to, d->b_ns);
+    else value_put_duration(to, d->b_ns);
   }
-  if (row->name) printer_put(to, ")");
+  if (!plain) printer_put(to, ")");
 }
 
 int64_t distribution_draw(const struct distribution *d, uint64_t bits) {
   struct rng rng = { bits };
-  return distribution_rows[d->shape].draw(d, &rng);
+  int64_t ns = distribution_rows[d->shape].draw(d, &rng);
+  return ns < VALUE_DURATION_MAX_NS ? ns : VALUE_DURATION_MAX_NS;
 }

@@ -43,6 +43,15 @@ static void inject_sync(struct inject *f) {
   while (f->synced < f->scope->count) inject_add_rule(f, f->scope->rules[f->synced++]);
 }
 
+int64_t inject_began_ns(const struct inject *f) {
+  return f->filter.chain ? chain_began_ns(f->filter.chain) : f->first_ns;
+}
+
+int64_t inject_since(const struct inject *f) {
+  int64_t began_ns = inject_began_ns(f);
+  return began_ns == NET_NEVER ? -1 : f->now_ns - began_ns;
+}
+
 bool inject_follow(struct inject *f) {
   bool disturbed = f->disturbed;
   f->disturbed = false;
@@ -92,6 +101,7 @@ static bool inject_enter(struct inject *f, int64_t now_ns) {
   f->busy++;
   scope_enter_call(f->scope);
   if (now_ns > f->now_ns) f->now_ns = now_ns;
+  if (now_ns < f->first_ns) f->first_ns = now_ns;
   inject_settle(f);
   return true;
 }
@@ -194,6 +204,7 @@ static struct inject *inject_make(struct scope *s, void *conn, bool out_is_up) {
   f->number = ++s->conns;
   f->client.version = SPEC_3_1_1;
   f->now_ns = INT64_MIN;
+  f->first_ns = NET_NEVER;
   buffer_init(&f->client.id, SPEC_STRING_MAX);
   side_init(&f->sides[CHAIN_OUT], f, CHAIN_OUT, out_is_up);
   side_init(&f->sides[CHAIN_IN], f, CHAIN_IN, !out_is_up);

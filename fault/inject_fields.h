@@ -23,19 +23,25 @@ struct inject {
   struct select_client client;
   struct inject_rule *rules;
   size_t count, capacity;
-  size_t synced; /* rules of the scope looked at */
-  int64_t now_ns;
-  unsigned busy;  /* calls of the chain that are running */
-  bool stale;     /* rules were added or removed since */
-  bool again;     /* something can go on that did not come in by the running call */
-  bool disturbed; /* while the running call was at work */
-  bool kick;      /* the chain is to be told that something changed */
-  bool dead;      /* freed inside a call: goes at its end */
+  size_t synced;            /* rules of the scope looked at */
+  int64_t now_ns, first_ns; /* first_ns: of the first call */
+  unsigned busy;            /* calls of the chain that are running */
+  bool stale;               /* rules were added or removed since */
+  bool again;               /* something can go on that did not come in by the running call */
+  bool disturbed;           /* while the running call was at work */
+  bool kick;                /* the chain is to be told that something changed */
+  bool dead;                /* freed inside a call: goes at its end */
 };
 
 /* Between two packets: takes notice of what a function of a script did to the rules. True: all stages are to be looked
  * at again. */
 bool inject_follow(struct inject *f);
+
+/* When the connection began; NET_NEVER: it has not. */
+int64_t inject_began_ns(const struct inject *f);
+
+/* How long it has been going on; negative: it has not begun. */
+int64_t inject_since(const struct inject *f);
 
 static inline struct inject *inject_of(struct list_node *of_scope) {
   return LIST_OWNER(of_scope, struct inject, of_scope);

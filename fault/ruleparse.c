@@ -143,12 +143,20 @@ static bool ruleparse_type(struct ruleparse *p, struct ruleparse_token *t, struc
   return true;
 }
 
+/* A word of the whole vocabulary that can do nothing here. */
+static bool ruleparse_is_absent(struct ruleparse *p, const struct ruleparse_token *t) {
+  const char *needs = t->quoted ? NULL : words_absent(t->text);
+  if (needs) ruleparse_refuse(p, t, "cannot be done", needs);
+  return needs != NULL;
+}
+
 static bool ruleparse_what(struct ruleparse *p) {
   struct ruleparse_token t;
   size_t next;
   bool first = p->at == 0;
   if (!ruleparse_peek(p, &t, &next)) return false;
   if (t.end || t.quoted) return ruleparse_fail_what(p, &t, first);
+  if (ruleparse_is_absent(p, &t)) return false;
   p->at = next;
   for (size_t i = 0; i < RULEPARSE_COUNT_OF(ruleparse_places); i++) {
     if (!slice_equal(t.text, slice_text(ruleparse_places[i].name))) continue;
@@ -181,7 +189,7 @@ static void ruleparse_names(char *to, size_t size, unsigned parts) {
 
 static bool ruleparse_fail_word(struct ruleparse *p, const struct ruleparse_token *t) {
   const char *known[WORDS_IDS + 1] = { NULL };
-  char names[256], expected[320];
+  char names[320], expected[400];
   bool has_action = rule_action(p->rule) != NULL;
   unsigned parts = has_action ? WORDS_OBLIGATION : WORDS_ACTION;
   struct printer out;
@@ -218,6 +226,35 @@ static bool ruleparse_check_repeat(struct ruleparse *p, const struct ruleparse_t
   return true;
 }
 
+/* Whether what stands next can be the first argument of the word. */
+static bool ruleparse_suits(struct ruleparse *p, enum words_id id) {
+  struct ruleparse_token t;
+  struct value v = { 0 };
+  size_t next;
+  bool suits = ruleparse_peek(p, &t, &next) && !t.end && value_parse(words_row(id)->args[0].kind, t.text, t.quoted, &v);
+  value_fini(&v);
+  return suits;
+}
+
+/* Of two words of one name the one that what stands next belongs to: `dup true` selects, `dup 2` acts. */
+static bool ruleparse_resolve(struct ruleparse *p, enum words_id *id) {
+  enum words_id twin = words_twin(*id);
+  struct ruleparse_token t;
+  size_t next;
+  char expected[160];
+  struct printer out;
+  if (twin == WORDS_IDS || ruleparse_suits(p, *id)) return true;
+  if (ruleparse_suits(p, twin)) {
+    *id = twin;
+    return true;
+  }
+  if (!ruleparse_peek(p, &t, &next)) return false;
+  printer_init(&out, expected, sizeof expected);
+  printer_put(&out, "%s (a selector), or %s (an action)", value_expected(words_row(*id)->args[0].kind),
+              value_expected(words_row(twin)->args[0].kind));
+  return ruleparse_fail(p, &t, expected, NULL);
+}
+
 static bool ruleparse_arg(struct ruleparse *p, const struct words_arg *arg, struct value *out) {
   struct ruleparse_token t;
   size_t next;
@@ -232,7 +269,8 @@ static bool ruleparse_arg(struct ruleparse *p, const struct words_arg *arg, stru
 
 static bool ruleparse_term(struct ruleparse *p, const struct ruleparse_token *t) {
   enum words_id id = t->quoted ? WORDS_IDS : words_find(t->text);
-  if (id == WORDS_IDS) return ruleparse_fail_word(p, t);
+  if (id == WORDS_IDS) return ruleparse_is_absent(p, t) ? false : ruleparse_fail_word(p, t);
+  if (!ruleparse_resolve(p, &id)) return false;
   const struct words_row *row = words_row(id);
   if (!ruleparse_check_repeat(p, t, id) || !ruleparse_check_place(p, t, row) || !ruleparse_check_types(p, t, row))
     return false;
@@ -254,8 +292,36 @@ static bool ruleparse_terms(struct ruleparse *p) {
   }
 }
 
-static bool ruleparse_has_position(const struct rule *r) {
-  return rule_term(r, WORDS_AT_BYTE) || rule_term(r, WORDS_BEFORE) || rule_term(r, WORDS_AFTER_PACKET);
+/* What only shows once the sentence is complete: each of these is false with a sentence. */
+
+static bool ruleparse_check_position(struct ruleparse *p) {
+  const struct rule *r = p->rule;
+  bool placed = rule_term(r, WORDS_AT_BYTE) || rule_term(r, WORDS_BEFORE) || rule_term(r, WORDS_AFTER_PACKET);
+  if (placed && !words_row(rule_action(r)->word)->placed)
+    return ruleparse_refuse(p, &p->action, "takes no position", "it acts on whole packets, or says itself where");
+  return true;
+}
+
+static bool ruleparse_is_negative(const struct rule *r, enum words_id word) {
+  const struct rule_term *t = rule_term(r, word);
+  return t && (t->args[0].number < 0 || t->args[0].spot.byte < 0);
+}
+
+/* Rules on bytes know neither an end to count from nor fields. */
+static bool ruleparse_check_bytes(struct ruleparse *p) {
+  const struct rule *r = p->rule;
+  const struct rule_term *corrupt = rule_term(r, WORDS_CORRUPT);
+  if (r->place != WORDS_BYTES) {
+    if (!corrupt || spot_fits(&corrupt->args[0].spot, r->types)) return true;
+    return ruleparse_refuse(p, &p->action, "can never happen", "no packet named here has such a field");
+  }
+  if (ruleparse_is_negative(r, WORDS_AT_BYTE) || ruleparse_is_negative(r, WORDS_TRUNCATE) ||
+      ruleparse_is_negative(r, WORDS_CORRUPT))
+    return ruleparse_refuse(p, &p->action, "cannot be placed",
+                            "bytes are counted from the start of the connection, which has no end to count from");
+  if (corrupt && corrupt->args[0].spot.field)
+    return ruleparse_refuse(p, &p->action, "cannot be placed", "bytes have no fields: name packets, or say which byte");
+  return true;
 }
 
 static bool ruleparse_in_order(const struct rule *r, enum words_id word) {
@@ -263,20 +329,31 @@ static bool ruleparse_in_order(const struct rule *r, enum words_id word) {
   return !t || !t->args[1].given || t->args[0].number <= t->args[1].number;
 }
 
-/* What only shows once the sentence is complete. */
-static bool ruleparse_check_whole(struct ruleparse *p) {
+static bool ruleparse_check_order(struct ruleparse *p) {
   const struct rule *r = p->rule;
-  const struct rule_term *at_byte = rule_term(r, WORDS_AT_BYTE);
-  if (ruleparse_has_position(r) && !words_row(rule_action(r)->word)->placed)
-    return ruleparse_refuse(p, &p->action, "takes no position", "it acts on whole packets");
-  if (r->place == WORDS_BYTES && at_byte && at_byte->args[0].number < 0)
-    return ruleparse_refuse(p, &p->action, "cannot be placed",
-                            "bytes are counted from the start of the connection, which has no end to count from");
+  if (ruleparse_in_order(r, WORDS_RANGE) && ruleparse_in_order(r, WORDS_SIZE) && ruleparse_in_order(r, WORDS_DURING))
+    return true;
+  return ruleparse_refuse(p, &p->action, "can never happen",
+                          "the second number of range, size or during is below the first");
+}
+
+static bool ruleparse_check_contradictions(struct ruleparse *p) {
+  static const enum words_id counting[] = { WORDS_FIRST, WORDS_NTH, WORDS_RANGE, WORDS_EVERY, WORDS_DURING };
+  const struct rule *r = p->rule;
   if (rule_term(r, WORDS_MUST_FIRE) && rule_term(r, WORDS_MAY_FIRE))
     return ruleparse_refuse(p, &p->action, "cannot be judged", "must_fire and may_fire contradict each other");
-  if (!ruleparse_in_order(r, WORDS_RANGE) || !ruleparse_in_order(r, WORDS_SIZE))
-    return ruleparse_refuse(p, &p->action, "can never happen", "the second number of range or size is below the first");
+  for (size_t i = 0; rule_term(r, WORDS_AT) && i < RULEPARSE_COUNT_OF(counting); i++) {
+    if (rule_term(r, counting[i]))
+      return ruleparse_refuse(p, &p->action, "can never happen",
+                              "`at` means the first from that time on, which first, nth, range, every and during "
+                              "contradict");
+  }
   return true;
+}
+
+static bool ruleparse_check_whole(struct ruleparse *p) {
+  return ruleparse_check_position(p) && ruleparse_check_bytes(p) && ruleparse_check_order(p) &&
+         ruleparse_check_contradictions(p);
 }
 
 struct rule *ruleparse_text(const char *text, struct err *err) {

@@ -75,6 +75,64 @@ bool scope_is_empty(const struct scope *s) {
   return s->live == 0;
 }
 
+void scope_set_place(struct scope *s, const struct scope_place *place) {
+  s->place = *place;
+}
+
+/* What a word needs that this version does not have. */
+static bool scope_has_words(const struct rule *r, struct err *err) {
+  for (size_t i = 0; i < r->term_count; i++) {
+    const struct words_row *row = words_row(r->terms[i].word);
+    if (row->needs) return err_set(err, "`%s` cannot be done: %s", row->name, row->needs);
+  }
+  return true;
+}
+
+/* Nobody knows how often a connect went unanswered, nor by whom it was tried. */
+static bool scope_accepts_mute(const struct scope *s, const struct rule *r, struct err *err) {
+  const char *name = s->place.name ? s->place.name : "this place";
+  if (!s->place.mute)
+    return err_set(err, "`no_answer` on accept cannot be done: %s has no listener that could be silent", name);
+  for (size_t i = 0; i < r->term_count; i++) {
+    const struct words_row *row = words_row(r->terms[i].word);
+    if (row->part & (WORDS_OCCURRENCE | WORDS_COUNTING) || r->terms[i].word == WORDS_MUST_FIRE)
+      return err_set(err,
+                     "`no_answer` on accept and `%s` do not go together: a connect that the system does not answer is "
+                     "not seen, and cannot be counted; take the rule out when it has lasted long enough",
+                     row->name);
+  }
+  return true;
+}
+
+/* Rules on getting in that nobody would ever ask, or that the place cannot do. */
+static bool scope_accepts_entry(const struct scope *s, const struct rule *r, struct err *err) {
+  enum words_id action = rule_action(r)->word;
+  const char *name = s->place.name ? s->place.name : "this place";
+  if (r->place == WORDS_CONNECT && s->place.never_connects) return err_set(err, "%s never connects: say accept", name);
+  if (r->place == WORDS_ACCEPT && s->place.never_accepts)
+    return err_set(err, "%s never accepts a connection%s", name, s->place.never_connects ? "" : ": say connect");
+  if (action == WORDS_DEAD_UPSTREAM && !s->place.upstream)
+    return err_set(err, "`dead_upstream` cannot be done: only a proxy has an upstream, and %s is none", name);
+  if (action == WORDS_NO_ANSWER && r->place == WORDS_ACCEPT) return scope_accepts_mute(s, r, err);
+  return true;
+}
+
+/* The newest rule of that name. */
+static const struct scope_rule *scope_find(const struct scope *s, struct slice name) {
+  for (size_t i = s->count; i > 0; i--) {
+    const struct rule_term *own = rule_term(s->rules[i - 1]->rule, WORDS_NAME);
+    if (own && slice_equal(own->args[0].text, name)) return s->rules[i - 1];
+  }
+  return NULL;
+}
+
+static bool scope_knows_after(const struct scope *s, const struct rule *r, struct err *err) {
+  const struct rule_term *after = rule_term(r, WORDS_AFTER);
+  if (!after || scope_find(s, after->args[0].text)) return true;
+  return err_set(err, "`after %.*s`: no rule that was installed here before has that name",
+                 (int)after->args[0].text.size, (const char *)after->args[0].text.data);
+}
+
 static bool scope_accepts(const struct scope *s, const struct rule *r, struct err *err) {
   if (s->live >= SCOPE_RULES_MAX)
     return err_set(err, "%d rules are installed here, and that is the most", SCOPE_RULES_MAX);
@@ -82,11 +140,21 @@ static bool scope_accepts(const struct scope *s, const struct rule *r, struct er
     return err_set(err, "`where` needs a function, which only a script can give");
   if (rule_term(r, WORDS_REWRITE) && !r->hooks.rewrite)
     return err_set(err, "`rewrite` needs a function, which only a script can give");
-  return true;
+  return scope_has_words(r, err) && scope_accepts_entry(s, r, err) && scope_knows_after(s, r, err);
+}
+
+static bool scope_is_muting(const struct rule *r) {
+  return r->place == WORDS_ACCEPT && rule_action(r)->word == WORDS_NO_ANSWER;
+}
+
+static bool scope_is_muted(const struct scope *s) {
+  for (size_t i = 0; i < s->count; i++)
+    if (!s->rules[i]->removed && scope_is_muting(s->rules[i]->rule)) return true;
+  return false;
 }
 
 struct scope_rule *scope_add(struct scope *s, struct rule *rule, struct err *err) {
-  if (!scope_accepts(s, rule, err)) {
+  if (!scope_accepts(s, rule, err) || (scope_is_muting(rule) && !s->place.mute(s->place.arg, true, err))) {
     rule_free(rule);
     return NULL;
   }
@@ -95,7 +163,9 @@ struct scope_rule *scope_add(struct scope *s, struct rule *rule, struct err *err
     s->rules = mem_resize(s->rules, s->capacity * sizeof *s->rules);
   }
   struct scope_rule *r = mem_zero(sizeof *r);
+  const struct rule_term *after = rule_term(rule, WORDS_AFTER);
   *r = (struct scope_rule){ .scope = s, .rule = rule, .site = s->count + 1 };
+  if (after) r->after = scope_find(s, after->args[0].text);
   list_init(&r->stages);
   s->rules[s->count++] = r;
   s->live++;
@@ -109,6 +179,7 @@ void scope_remove(struct scope_rule *r) {
   if (r->removed) return;
   r->removed = true;
   s->live--;
+  if (scope_is_muting(r->rule) && !s->orphan && !scope_is_muted(s)) s->place.mute(s->place.arg, false, NULL);
   for (struct list_node *n = list_first(&s->filters); n; n = list_next(&s->filters, n)) {
     struct inject *f = inject_of(n);
     f->stale = f->disturbed = f->again = f->kick = s->kick = true;
@@ -200,6 +271,16 @@ static void scope_enter_refuse(const struct scope_rule *r, struct scope_entering
   e->entry = SCOPE_REFUSE;
 }
 
+static void scope_enter_no_answer(const struct scope_rule *r, struct scope_entering *e) {
+  (void)r;
+  e->entry = SCOPE_NO_ANSWER;
+}
+
+static void scope_enter_dead_upstream(const struct scope_rule *r, struct scope_entering *e) {
+  (void)r;
+  e->entry = SCOPE_DEAD_UPSTREAM;
+}
+
 static void scope_enter_delay(const struct scope_rule *r, struct scope_entering *e) {
   uint64_t bits = scope_draw(r, SCOPE_USE_DELAY, 0, r->all.seen);
   e->delay_ns += distribution_draw(&rule_action(r->rule)->args[0].distribution, bits);
@@ -207,6 +288,8 @@ static void scope_enter_delay(const struct scope_rule *r, struct scope_entering 
 
 static void (*const scope_entries[WORDS_IDS])(const struct scope_rule *r, struct scope_entering *e) = {
   [WORDS_REFUSE] = scope_enter_refuse,
+  [WORDS_NO_ANSWER] = scope_enter_no_answer,
+  [WORDS_DEAD_UPSTREAM] = scope_enter_dead_upstream,
   [WORDS_DELAY] = scope_enter_delay,
 };
 
@@ -217,7 +300,8 @@ enum scope_entry scope_enter(struct scope *s, bool accept, int64_t now_ns, int64
   for (size_t i = 0; i < s->count && e.entry == SCOPE_ENTER; i++) {
     struct scope_rule *r = s->rules[i];
     struct scope_firing f = { .up = true, .at_ns = now_ns };
-    if (r->removed || r->rule->place != place || !select_counts(r, &r->all, 0)) continue;
+    if (r->removed || r->rule->place != place || scope_is_muting(r->rule)) continue;
+    if (!select_counts(r, &r->all, &(struct select_moment){ 0 })) continue;
     scope_fire(r, &r->all, &f);
     scope_entries[rule_action(r->rule)->word](r, &e);
   }

@@ -40,6 +40,17 @@ struct scope *scope_new(uint64_t seed, void (*fired)(void *arg, const struct sco
 void scope_free(struct scope *s); /* its filters must be gone */
 bool scope_is_empty(const struct scope *s);
 
+/* What the place can do, so that a rule that it cannot is refused with a sentence. Without it everything but
+ * dead_upstream and, on accept, no_answer is allowed. */
+struct scope_place {
+  const char *name;                                     /* "a client's link" */
+  bool never_connects, never_accepts;                   /* rules on connect, on accept would never be asked */
+  bool upstream;                                        /* asks on SCOPE_DEAD_UPSTREAM */
+  bool (*mute)(void *arg, bool muted, struct err *err); /* the listener answers nobody any more; NULL: no listener */
+  void *arg;
+};
+void scope_set_place(struct scope *s, const struct scope_place *place);
+
 /* Installs the rule and takes it over. NULL with a sentence if this place cannot do that. */
 struct scope_rule *scope_add(struct scope *s, struct rule *rule, struct err *err);
 
@@ -57,7 +68,12 @@ size_t scope_release(struct scope_rule *r, size_t n);
 bool scope_met(const struct scope_rule *r, struct err *why);
 
 /* Rules on "connect" and "accept" are asked by who connects or accepts: */
-enum scope_entry { SCOPE_ENTER, SCOPE_REFUSE, SCOPE_NO_ANSWER };
+enum scope_entry {
+  SCOPE_ENTER,
+  SCOPE_REFUSE,
+  SCOPE_NO_ANSWER,     /* nothing is sent, and nothing comes */
+  SCOPE_DEAD_UPSTREAM, /* only where the place has `upstream`: it is connected to nobody */
+};
 enum scope_entry scope_enter(struct scope *s, bool accept, int64_t now_ns, int64_t *delay_ns);
 
 #endif

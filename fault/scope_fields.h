@@ -11,7 +11,7 @@ struct stage;
 
 /* How often a rule has matched and fired: on one connection, or in all. */
 struct scope_tally {
-  uint64_t seen, fired;
+  uint64_t seen, counted, fired; /* counted: of those seen, the ones in the rule's time */
 };
 
 struct scope_rule {
@@ -19,7 +19,8 @@ struct scope_rule {
   struct rule *rule;
   uint64_t site; /* its number in the scope, from 1: names its draws */
   struct scope_tally all;
-  struct list_node stages; /* of connections that are up: stage.of_rule */
+  const struct scope_rule *after; /* the rule that is to have fired before, or NULL */
+  struct list_node stages;        /* of connections that are up: stage.of_rule */
   bool removed;
 };
 
@@ -30,11 +31,12 @@ struct scope {
   struct scope_rule **rules;
   size_t count, capacity, live;
   struct list_node filters; /* inject.of_scope */
-  uint64_t conns;           /* connections so far */
-  uint64_t turns;           /* packets held so far */
-  unsigned busy;            /* calls of filters that are running: kicks wait */
-  bool kick;                /* some filter wants its chain to be kicked */
-  bool orphan;              /* scope_free was called: goes with its last filter */
+  struct scope_place place;
+  uint64_t conns; /* connections so far */
+  uint64_t turns; /* packets held so far */
+  unsigned busy;  /* calls of filters that are running: kicks wait */
+  bool kick;      /* some filter wants its chain to be kicked */
+  bool orphan;    /* scope_free was called: goes with its last filter */
 };
 
 /* A connection joins and leaves. */
@@ -52,7 +54,7 @@ void scope_kick(struct scope *s, struct inject *filter);
 void scope_fire(struct scope_rule *r, struct scope_tally *tally, struct scope_firing *f);
 
 /* A draw of the scope for this rule: another one for each `use`. */
-enum scope_use { SCOPE_USE_PROB, SCOPE_USE_DELAY, SCOPE_USES };
+enum scope_use { SCOPE_USE_PROB, SCOPE_USE_DELAY, SCOPE_USE_CORRUPT, SCOPE_USES };
 uint64_t scope_draw(const struct scope_rule *r, enum scope_use use, uint64_t conn, uint64_t occurrence);
 
 #endif

@@ -185,19 +185,36 @@ static bool select_times(const struct value *args, const struct select_occurrenc
   return o->fired < (uint64_t)args[0].number;
 }
 
+/* The first one from that time on. */
+static bool select_at(const struct value *args, const struct select_occurrence *o) {
+  (void)args;
+  return o->n == 1;
+}
+
 static const struct {
   bool (*means)(const struct value *args, const struct select_occurrence *o);
 } select_occurrences[WORDS_IDS] = {
-  [WORDS_FIRST] = { select_first }, [WORDS_NTH] = { select_nth },   [WORDS_RANGE] = { select_range },
-  [WORDS_EVERY] = { select_every }, [WORDS_PROB] = { select_prob }, [WORDS_TIMES] = { select_times },
+  [WORDS_AT] = { select_at },       [WORDS_FIRST] = { select_first }, [WORDS_NTH] = { select_nth },
+  [WORDS_RANGE] = { select_range }, [WORDS_EVERY] = { select_every }, [WORDS_PROB] = { select_prob },
+  [WORDS_TIMES] = { select_times },
 };
 
-bool select_counts(struct scope_rule *r, struct scope_tally *tally, uint64_t conn) {
+bool select_in_time(const struct scope_rule *r, int64_t since_ns) {
+  const struct rule_term *during = rule_term(r->rule, WORDS_DURING), *at = rule_term(r->rule, WORDS_AT);
+  if (r->after && r->after->all.fired == 0) return false;
+  if (during && (since_ns < during->args[0].number || since_ns >= during->args[1].number)) return false;
+  return !at || since_ns >= at->args[0].number;
+}
+
+bool select_counts(struct scope_rule *r, struct scope_tally *tally, const struct select_moment *m) {
   bool across = rule_term(r->rule, WORDS_ACROSS) || (r->rule->place & WORDS_ENTRY);
   const struct scope_tally *counted = across ? &r->all : tally;
   tally->seen++;
   if (tally != &r->all) r->all.seen++;
-  struct select_occurrence o = { counted->seen, counted->fired, r, across ? 0 : conn };
+  if (!select_in_time(r, m->since_ns)) return false;
+  tally->counted++;
+  if (tally != &r->all) r->all.counted++;
+  struct select_occurrence o = { counted->counted, counted->fired, r, across ? 0 : m->conn };
   for (size_t i = 0; i < r->rule->term_count; i++) {
     const struct rule_term *t = &r->rule->terms[i];
     if (select_occurrences[t->word].means && !select_occurrences[t->word].means(t->args, &o)) return false;

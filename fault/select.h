@@ -28,7 +28,17 @@ bool select_matches(const struct rule *r, const struct unit *u, const struct sel
  * False: it is too short for that. */
 bool select_position(const struct rule *r, uint64_t total, bool after, uint64_t *at);
 
-/* Counts an occurrence, and says whether it is one of those that the rule means. */
-bool select_counts(struct scope_rule *r, struct scope_tally *tally, uint64_t conn);
+/* When something happens, and where. */
+struct select_moment {
+  uint64_t conn;
+  int64_t since_ns; /* since the connection began; negative: it has not */
+};
+
+/* Whether it is in the time that the rule is about (after, during, at). */
+bool select_in_time(const struct scope_rule *r, int64_t since_ns);
+
+/* Counts an occurrence, and says whether it is one of those that the rule means. Those outside of its time are seen,
+ * and not counted. */
+bool select_counts(struct scope_rule *r, struct scope_tally *tally, const struct select_moment *m);
 
 #endif

@@ -40,6 +40,7 @@ void side_fini(struct side *s) {
 struct stage *side_add(struct side *s, struct scope_rule *rule, struct scope_tally *tally) {
   struct stage *g = stage_new(s, rule, tally);
   bool bytes = g->kind == WORDS_BYTES;
+  s->paces += stage_paces(g);
   if (bytes && s->direction == CHAIN_OUT) {
     side_insert(s, g, s->count);
   } else if (bytes) {
@@ -52,6 +53,7 @@ struct stage *side_add(struct side *s, struct scope_rule *rule, struct scope_tal
 }
 
 static void side_remove(struct side *s, size_t place) {
+  s->paces -= stage_paces(s->stages[place]);
   stage_free(s->stages[place]);
   s->count--;
   memmove(s->stages + place, s->stages + place + 1, (s->count - place) * sizeof *s->stages);
@@ -194,9 +196,16 @@ static bool side_frame_next(struct side *s, struct slice *rest) {
   return some;
 }
 
+/* What a stage in front of the framing has stalled does not come here; what is behind it may still. */
+static bool side_is_stalled_behind(const struct side *s) {
+  for (size_t i = s->frame; s->stalls && i < s->count; i++)
+    if (s->stages[i]->stalled) return true;
+  return false;
+}
+
 bool side_frame(struct side *s, struct unit_queue *in) {
   struct unit *u = in->head;
-  if (!u || s->stalls) return false;
+  if (!u || side_is_stalled_behind(s)) return false;
   if (inject_follow(s->inject)) return true;
   if (u->end) {
     side_flush_header(s);
@@ -218,7 +227,9 @@ void side_cut(struct side *s, const struct unit *u, size_t at, enum chain_end en
 }
 
 static size_t side_room(const struct side *s) {
-  return s->stalls || s->held >= INJECT_HELD_MAX ? 0 : INJECT_HELD_MAX - s->held;
+  size_t room = s->stalls || s->held >= INJECT_HELD_MAX ? 0 : INJECT_HELD_MAX - s->held;
+  size_t paced = s->paced >= SIDE_PACED_MAX ? 0 : SIDE_PACED_MAX - s->paced;
+  return s->paces && paced < room ? paced : room;
 }
 
 /* Follows the framing of bytes that no rule wants to see. */
@@ -364,6 +375,7 @@ struct slice side_give(const struct side *s) {
 void side_gave(struct side *s, size_t n) {
   struct unit *u = s->out.head;
   if (n == 0) return;
+  s->inject->again |= s->held >= SIDE_FULL;
   unit_consume(u, n);
   if (buffer_size(&u->bytes) == 0) unit_free(unit_pop(&s->out));
 }

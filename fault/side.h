@@ -8,9 +8,12 @@
 #define MQRIG_SIDE_H
 
 #include "fault/framer.h"
+#include "fault/inject.h"
 #include "fault/stage.h"
 
-#define SIDE_CHUNK_MAX 65536 /* bytes put together for one write */
+#define SIDE_CHUNK_MAX 65536                 /* bytes put together for one write */
+#define SIDE_PACED_MAX 65536                 /* bytes that wait on a line of a certain rate: then the sender feels it */
+#define SIDE_FULL      (2 * INJECT_HELD_MAX) /* with so many bytes rules make no more of them before some have gone */
 
 struct inject;
 
@@ -29,6 +32,8 @@ struct side {
   struct unit_queue out;
   size_t held;        /* bytes in all units */
   uint64_t emitted;   /* bytes put out */
+  size_t paced;       /* of these, what waits on a line of a certain rate */
+  unsigned paces;     /* stages with such a line */
   unsigned stalls;    /* stages that are stalled: nothing more is taken */
   unsigned retired;   /* stages on their way out */
   enum chain_end end; /* behind `out` */
@@ -67,6 +72,11 @@ int64_t side_deadline(const struct side *s);
 void side_forward(struct side *s, const struct stage *from, struct unit *u);
 void side_shut(struct side *s, size_t up_to);
 void side_end_now(struct side *s, enum chain_end end);
+
+/* Units wait where they are until what was put out has gone. */
+static inline bool side_is_full(const struct side *s) {
+  return s->held >= SIDE_FULL && s->out.head;
+}
 
 /* The work of the framing stage: one piece of what came in. False: nothing to do. */
 bool side_frame(struct side *s, struct unit_queue *in);

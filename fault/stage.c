@@ -42,6 +42,7 @@ struct stage *stage_new(struct side *side, struct scope_rule *rule, struct scope
 static void stage_unstall(struct stage *g) {
   if (g->stalled) g->side->stalls--;
   g->stalled = false;
+  g->then = CHAIN_NONE;
 }
 
 void stage_stall(struct stage *g, int64_t until_ns) {
@@ -50,20 +51,38 @@ void stage_stall(struct stage *g, int64_t until_ns) {
   g->stalled_until_ns = until_ns;
 }
 
+void stage_stall_then(struct stage *g, int64_t until_ns, enum chain_end end) {
+  stage_stall(g, until_ns);
+  g->then = end;
+}
+
 void stage_discard(struct stage *g, int64_t until_ns) {
   g->discards = true;
   g->discards_until_ns = until_ns;
 }
 
+/* All in line may go on now. */
+static void stage_hurry(struct stage *g) {
+  for (struct unit *u = g->line.head; u; u = u->next) {
+    if (u->paced) g->side->paced -= buffer_size(&u->bytes);
+    u->paced = false;
+    u->ready_ns = INT64_MIN;
+  }
+  g->gathered = 0;
+}
+
 void stage_shut(struct stage *g) {
   g->closed = true;
   stage_unstall(g);
+  stage_hurry(g);
   unit_clear(&g->in);
   unit_clear(&g->line);
   unit_clear(&g->held);
   unit_clear(&g->released);
   unit_free(g->join);
-  g->join = NULL;
+  unit_free(g->copied);
+  unit_free(g->behind);
+  g->join = g->copied = g->behind = NULL;
 }
 
 void stage_free(struct stage *g) {
@@ -77,13 +96,30 @@ static void stage_send(struct stage *g, struct unit *u) {
     unit_free(u);
     return;
   }
+  bool packet = u->framed && u->last;
   if (u->framed) g->mid = !u->last;
   side_forward(g->side, g, u);
+  if (!packet || !g->behind || --g->ahead) return;
+  side_forward(g->side, g, g->behind);
+  g->behind = NULL;
 }
 
 void stage_wait(struct stage *g, struct unit *u, int64_t ready_ns) {
   u->ready_ns = g->line_ns = ready_ns;
   unit_push(&g->line, u);
+}
+
+void stage_wait_paced(struct stage *g, struct unit *u) {
+  u->paced = true;
+  g->side->paced += buffer_size(&u->bytes);
+  stage_wait(g, u, stage_now(g));
+}
+
+void stage_gather(struct stage *g, struct unit *u, size_t size, int64_t until_ns) {
+  if (!g->line.head) g->gathered = 0;
+  g->gathered += buffer_size(&u->bytes);
+  stage_wait(g, u, g->line.head ? g->line.head->ready_ns : until_ns);
+  if (g->gathered >= size) stage_hurry(g);
 }
 
 void stage_pass(struct stage *g, struct unit *u) {
@@ -98,6 +134,30 @@ static struct unit *stage_injected(const struct stage *g, struct slice bytes, co
   u->offset = cause->offset;
   unit_append(u, bytes);
   return u;
+}
+
+void stage_copy(struct stage *g, struct unit *u, uint64_t copies) {
+  g->copied = stage_injected(g, unit_slice(u), u);
+  g->copied->framed = g->copied->last = true;
+  g->copied->first = u->first;
+  g->copied->total = u->total;
+  g->copies = copies;
+  stage_pass(g, u);
+}
+
+/* One more, if there is room: nothing else goes on before the last. */
+static bool stage_repeat(struct stage *g) {
+  struct unit *u = g->copied;
+  if (g->side->held >= SIDE_FULL) return false;
+  g->copied = NULL;
+  if (--g->copies) stage_copy(g, u, g->copies);
+  else stage_pass(g, u);
+  return true;
+}
+
+void stage_put_behind(struct stage *g, struct unit *u, uint64_t ahead) {
+  g->behind = u;
+  g->ahead = ahead;
 }
 
 void stage_pass_bytes(struct stage *g, struct slice bytes, const struct unit *cause, bool framed) {
@@ -129,6 +189,14 @@ void stage_pass_end(struct stage *g, enum chain_end end) {
   side_shut(g->side, g->place);
 }
 
+/* What waits for others to come goes on, since none will. */
+static void stage_flush(struct stage *g) {
+  struct unit *behind = g->behind;
+  g->behind = NULL;
+  if (behind) stage_pass(g, behind);
+  if (g->gathered) stage_hurry(g);
+}
+
 /* The packet that was being put together is not going to be whole: what there is goes on as it is. */
 static void stage_break(struct stage *g) {
   struct unit *u = g->join;
@@ -153,14 +221,24 @@ static void stage_fire(struct stage *g, const struct unit *u, uint64_t at) {
   scope_fire(g->rule, g->tally, &firing);
 }
 
-/* Whether the rule means this packet (or its start, of a large one), and where it is to act. Counts. */
-static bool stage_means(struct stage *g, const struct unit *u, uint64_t *at) {
+static bool stage_counts(struct stage *g) {
   const struct inject *f = g->side->inject;
-  const struct rule *r = g->rule->rule;
-  bool possible = select_position(r, u->total, g->action->after, at);
-  bool late = possible && *at < u->gone, partial = u->gone || u->total > INJECT_PACKET_MAX;
-  if (late || (partial && g->action->whole)) return false;
-  return select_matches(r, u, &f->client) && select_counts(g->rule, g->tally, f->number) && possible;
+  return select_counts(g->rule, g->tally, &(struct select_moment){ f->number, inject_since(f) });
+}
+
+static bool stage_place(struct stage *g, const struct unit *u, uint64_t *at) {
+  if (g->action->place) return g->action->place(g, u, at);
+  return select_position(g->rule->rule, u->total, g->action->after, at);
+}
+
+/* Whether the rule means this packet (or its start, of a large one), and where it is to act. Counts. What overtakes a
+ * packet is not overtaken itself. */
+static bool stage_means(struct stage *g, const struct unit *u, uint64_t *at) {
+  bool partial = u->gone || u->total > INJECT_PACKET_MAX;
+  if ((partial && g->action->whole) || !select_matches(g->rule->rule, u, &g->side->inject->client)) return false;
+  bool possible = stage_place(g, u, at);
+  if (possible && *at < u->gone) return false;
+  return stage_counts(g) && possible && !g->behind;
 }
 
 static void stage_meet(struct stage *g, struct unit *u) {
@@ -216,9 +294,11 @@ static void stage_aim(struct stage *g, struct unit *u) {
   if (g->aim > from && g->aim < end) {
     stage_pass_first(g, u, (size_t)(g->aim - from));
   } else if (g->aim == from || (g->aim == end && u->last)) {
-    g->aims = false;
+    g->aims = g->action->flows;
     stage_fire(g, u, g->aim);
     g->action->act(g, u, (size_t)(g->aim - from));
+  } else if (g->aim < from) {
+    g->action->act(g, u, 0);
   } else {
     stage_pass(g, u);
   }
@@ -240,8 +320,7 @@ static void stage_arrive_large(struct stage *g, struct unit *u) {
 }
 
 static void stage_meet_end(struct stage *g, struct unit *u) {
-  const struct inject *f = g->side->inject;
-  bool means = select_matches(g->rule->rule, u, &f->client) && select_counts(g->rule, g->tally, f->number);
+  bool means = select_matches(g->rule->rule, u, &g->side->inject->client) && stage_counts(g);
   if (means) stage_fire(g, NULL, g->side->framer.taken);
   if (means) g->action->act(g, u, 0);
   else stage_pass(g, u);
@@ -261,26 +340,65 @@ static void stage_arrive_packets(struct stage *g, struct unit *u) {
   }
 }
 
+/* Where in the stream a rule on bytes is to act. */
+static uint64_t stage_bytes_aim(struct stage *g, const struct rule_term *placed) {
+  uint64_t at;
+  if (placed) return (uint64_t)placed->args[0].number;
+  return g->action->place && g->action->place(g, NULL, &at) ? at : g->passed;
+}
+
+/* A rule on bytes begins to act. */
+static void stage_begin(struct stage *g) {
+  const struct rule_term *placed = rule_term(g->rule->rule, WORDS_AT_BYTE);
+  g->aims = g->action->goes_on && !(placed && g->action->once_placed);
+  g->done = true;
+  stage_counts(g);
+  stage_fire(g, NULL, g->aim);
+}
+
 /* `aims`: the rule has begun to act; `aim`: where. */
 static void stage_arrive_bytes(struct stage *g, struct unit *u) {
   const struct rule_term *placed = rule_term(g->rule->rule, WORDS_AT_BYTE);
   uint64_t from = g->passed, size = buffer_size(&u->bytes);
+  if (!select_in_time(g->rule, inject_since(g->side->inject))) {
+    g->passed += size;
+    stage_pass(g, u);
+    return;
+  }
   if (!g->aims) {
-    g->aim = placed ? (uint64_t)placed->args[0].number : from;
-    bool here = !g->done && g->aim == from, soon = !g->done && g->aim > from && g->aim <= from + size;
+    g->aim = stage_bytes_aim(g, placed);
+    uint64_t last = from + size - g->action->needs_bytes;
+    bool here = !g->done && g->aim == from, soon = !g->done && g->aim > from && g->aim <= last;
     if (!here) {
       g->passed += soon ? g->aim - from : size;
       if (soon) stage_pass_first(g, u, (size_t)(g->aim - from));
       else stage_pass(g, u);
       return;
     }
-    g->aims = g->action->goes_on && !(placed && g->action->once_placed);
-    g->done = true;
-    select_counts(g->rule, g->tally, g->side->inject->number);
-    stage_fire(g, NULL, g->aim);
+    stage_begin(g);
   }
   g->passed += size;
   g->action->act(g, u, 0);
+}
+
+/* Whether it is a rule on bytes that acts by the clock, with or without bytes, and has not. */
+static bool stage_is_clocked(const struct stage *g) {
+  if (g->kind != WORDS_BYTES || !g->rule || g->done || g->closed || g->action->needs_bytes) return false;
+  return rule_term(g->rule->rule, WORDS_AT) && !rule_term(g->rule->rule, WORDS_AT_BYTE) &&
+         (!g->rule->after || g->rule->after->all.fired);
+}
+
+static int64_t stage_strike_ns(const struct stage *g) {
+  int64_t began_ns = stage_is_clocked(g) ? inject_began_ns(g->side->inject) : NET_NEVER;
+  return began_ns == NET_NEVER ? NET_NEVER : began_ns + rule_term(g->rule->rule, WORDS_AT)->args[0].number;
+}
+
+static bool stage_strike(struct stage *g) {
+  if (stage_strike_ns(g) > stage_now(g)) return false;
+  g->aim = g->passed;
+  stage_begin(g);
+  g->action->act(g, unit_new(&g->side->held), 0);
+  return true;
 }
 
 /* Whether the unit vanishes in a black hole. One that closes lets the rest of a packet go by first. */
@@ -299,6 +417,7 @@ static void stage_arrive(struct stage *g, struct unit *u) {
     stage_pass(g, u);
   } else if (u->end) {
     stage_break(g);
+    stage_flush(g);
     if (g->kind == WORDS_END) stage_meet_end(g, u);
     else stage_pass(g, u);
   } else if (g->kind == WORDS_BYTES) {
@@ -310,9 +429,35 @@ static void stage_arrive(struct stage *g, struct unit *u) {
   }
 }
 
+/* As much of the first in line as is through by now. */
+static bool stage_send_paced(struct stage *g) {
+  struct unit *u = g->line.head;
+  uint64_t rate = (uint64_t)g->args[0].number;
+  pace_begin(&g->pace, rate, u->ready_ns);
+  size_t size = buffer_size(&u->bytes), n = pace_due(&g->pace, rate, size, stage_now(g));
+  if (n == 0) return false;
+  g->pace.passed += n;
+  g->side->paced -= n;
+  u = n == size ? unit_pop(&g->line) : unit_take(u, n);
+  u->paced = false;
+  stage_send(g, u);
+  return true;
+}
+
+/* True: the stall was to end with something else, and has. */
+static bool stage_end_stall(struct stage *g) {
+  enum chain_end then = g->then;
+  if (!g->stalled || stage_now(g) < g->stalled_until_ns) return false;
+  stage_unstall(g);
+  if (then) stage_pass_end(g, then);
+  return then != CHAIN_NONE;
+}
+
 bool stage_step(struct stage *g) {
   if (!g->kind) return side_frame(g->side, &g->in);
-  struct unit *u = unit_pop(&g->in);
+  if (g->copied) return stage_repeat(g);
+  if (stage_strike(g)) return true;
+  struct unit *u = side_is_full(g->side) ? NULL : unit_pop(&g->in);
   if (u) {
     stage_arrive(g, u);
     return true;
@@ -321,15 +466,24 @@ bool stage_step(struct stage *g) {
     stage_send(g, unit_pop(&g->released));
     return true;
   }
-  if (g->stalled && stage_now(g) >= g->stalled_until_ns) stage_unstall(g);
+  if (stage_end_stall(g)) return true;
   if (g->stalled || !g->line.head || g->line.head->ready_ns > stage_now(g)) return false;
+  if (g->line.head->paced) return stage_send_paced(g);
   stage_send(g, unit_pop(&g->line));
   return true;
 }
 
+static int64_t stage_line_ns(const struct stage *g) {
+  const struct unit *u = g->line.head;
+  struct pace pace = g->pace;
+  if (!u || !u->paced) return u ? u->ready_ns : NET_NEVER;
+  pace_begin(&pace, (uint64_t)g->args[0].number, u->ready_ns);
+  return pace_next_ns(&pace, (uint64_t)g->args[0].number, buffer_size(&u->bytes));
+}
+
 int64_t stage_deadline(const struct stage *g) {
-  if (g->stalled) return g->stalled_until_ns;
-  return g->line.head ? g->line.head->ready_ns : NET_NEVER;
+  int64_t strike_ns = stage_strike_ns(g), line_ns = g->stalled ? g->stalled_until_ns : stage_line_ns(g);
+  return strike_ns < line_ns ? strike_ns : line_ns;
 }
 
 void stage_retire(struct stage *g) {
@@ -339,7 +493,10 @@ void stage_retire(struct stage *g) {
   g->discards_until_ns = INT64_MIN;
   if (g->kind == WORDS_BYTES) g->discards = false;
   unit_move(&g->released, &g->held);
-  for (struct unit *u = g->line.head; u; u = u->next) u->ready_ns = INT64_MIN;
+  if (g->behind) unit_push(&g->released, g->behind);
+  unit_free(g->copied);
+  g->behind = g->copied = NULL;
+  stage_hurry(g);
   g->retired = true;
   g->rule = NULL;
   g->tally = NULL;

@@ -8,6 +8,7 @@
 #define MQRIG_STAGE_H
 
 #include "fault/action.h"
+#include "fault/pace.h"
 #include "fault/scope_fields.h"
 #include "fault/unit.h"
 
@@ -28,7 +29,15 @@ struct stage {
   struct unit_queue held;     /* taken out */
   struct unit_queue released; /* goes on as soon as a packet has ended */
   struct unit *join;          /* a packet whose end is still to come */
-  bool retired, closed, mid;  /* mid: a packet has gone on in part */
+  struct unit *copied;        /* goes on so many times more */
+  uint64_t copies;
+  struct unit *behind; /* goes on behind so many packets more */
+  uint64_t ahead;
+  struct pace pace;
+  size_t gathered;           /* bytes put together so far */
+  enum chain_end then;       /* comes when the stall is over */
+  uint8_t mask;              /* the bits of a byte that is about to be corrupted */
+  bool retired, closed, mid; /* mid: a packet has gone on in part */
   bool stalled, discards, done, aims;
   uint64_t aim; /* aims: where in the large packet that is passing it is to act */
   int64_t stalled_until_ns, discards_until_ns, line_ns; /* line_ns: when the last in line is ready */
@@ -46,6 +55,11 @@ int64_t stage_deadline(const struct stage *g);
 void stage_retire(struct stage *g);
 bool stage_is_idle(const struct stage *g);
 
+/* Whether it has a line of a certain rate. */
+static inline bool stage_paces(const struct stage *g) {
+  return g->kind && g->action == action_row(WORDS_RATE);
+}
+
 /* Nothing goes on from here any more; what it has is let go. */
 void stage_shut(struct stage *g);
 
@@ -58,10 +72,21 @@ void stage_pass_bytes(struct stage *g, struct slice bytes, const struct unit *ca
 /* Passes on what stands before byte `at` of the unit, and returns the rest, or NULL if there is none. */
 struct unit *stage_pass_before(struct stage *g, struct unit *u, size_t at);
 
+/* Waits in line for its turn at the rate of the rule. */
+void stage_wait_paced(struct stage *g, struct unit *u);
+
+/* Waits in line until `size` bytes are there, or until then. */
+void stage_gather(struct stage *g, struct unit *u, size_t size, int64_t until_ns);
+
+/* Goes on, and then `copies` times more; or behind the next `ahead` packets. */
+void stage_copy(struct stage *g, struct unit *u, uint64_t copies);
+void stage_put_behind(struct stage *g, struct unit *u, uint64_t ahead);
+
 /* An end, made here: behind what waits, and nothing after it. */
 void stage_pass_end(struct stage *g, enum chain_end end);
 
 void stage_stall(struct stage *g, int64_t until_ns);
+void stage_stall_then(struct stage *g, int64_t until_ns, enum chain_end end);
 void stage_discard(struct stage *g, int64_t until_ns);
 int64_t stage_now(const struct stage *g);
 

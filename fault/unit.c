@@ -42,23 +42,45 @@ void unit_strip(struct unit *u) {
   u->gone = 0;
 }
 
+/* Another one like it, without bytes. */
+static struct unit *unit_like(const struct unit *u) {
+  struct unit *other = unit_new(u->account);
+  other->framed = u->framed;
+  other->last = u->last;
+  other->injected = u->injected;
+  other->first = u->first;
+  other->total = u->total;
+  other->from = u->from;
+  other->index = u->index;
+  other->offset = u->offset;
+  return other;
+}
+
+static void unit_advance(struct unit *u, size_t n) {
+  u->from += (uint32_t)n;
+  if (!u->framed) u->offset += n;
+}
+
 struct unit *unit_split(struct unit *u, size_t at) {
   struct slice all = unit_slice(u);
-  struct unit *rest = unit_new(u->account);
+  struct unit *rest = unit_like(u);
   assert(at > 0 && at < all.size && u->gone == 0);
-  rest->framed = u->framed;
-  rest->last = u->last;
-  rest->injected = u->injected;
-  rest->first = u->first;
-  rest->total = u->total;
-  rest->from = u->from + (uint32_t)at;
-  rest->index = u->index;
-  rest->offset = u->framed ? u->offset : u->offset + at;
+  unit_advance(rest, at);
   unit_append(rest, slice_from(all, at));
   *u->account -= all.size - at;
   u->bytes.end -= all.size - at;
   u->last = false;
   return rest;
+}
+
+struct unit *unit_take(struct unit *u, size_t n) {
+  struct unit *first = unit_like(u);
+  assert(n > 0 && n < buffer_size(&u->bytes) && u->gone == 0);
+  first->last = false;
+  unit_append(first, slice_first(unit_slice(u), n));
+  unit_consume(u, n);
+  unit_advance(u, n);
+  return first;
 }
 
 void unit_push(struct unit_queue *q, struct unit *u) {

@@ -20,6 +20,7 @@ struct unit {
   bool last;        /* its last byte is here */
   bool injected;    /* made here, not what came */
   bool alone;       /* is to be written by itself */
+  bool paced;       /* waits for its turn on a line of a certain rate */
   uint8_t first;    /* its first byte, here or not */
   uint32_t total;   /* its size */
   uint32_t from;    /* where in it the first of the bytes stands */
@@ -55,6 +56,9 @@ void unit_strip(struct unit *u);
 
 /* Cuts it before byte `at` of its bytes; returns the rest. `at` is inside: neither part is empty. */
 struct unit *unit_split(struct unit *u, size_t at);
+
+/* The same the other way round: returns what is before, at the cost of that. */
+struct unit *unit_take(struct unit *u, size_t n);
 
 void unit_push(struct unit_queue *q, struct unit *u);
 void unit_push_front(struct unit_queue *q, struct unit *u);

@@ -109,6 +109,16 @@ void value_put_duration(struct printer *to, int64_t ns) {
   printer_put(to, "%s", value_times[unit].name);
 }
 
+static const struct value_unit value_plain[] = { { "", VALUE_RATIO_ONE } };
+
+bool value_number(struct slice token, int64_t *out) {
+  return value_with_unit(token, value_plain, 1, INT64_C(1000000) * VALUE_RATIO_ONE, out);
+}
+
+void value_put_number(struct printer *to, int64_t number) {
+  value_put_decimal(to, number, VALUE_RATIO_ONE);
+}
+
 static bool value_parse_count(struct slice token, struct value *out) {
   return value_integer(token, 1, INT64_MAX, &out->number);
 }
@@ -156,6 +166,14 @@ static bool value_parse_piece(struct slice token, struct value *out) {
   return value_parse_size(token, out) && out->number > 0;
 }
 
+static bool value_parse_gather(struct slice token, struct value *out) {
+  return value_parse_piece(token, out) && out->number <= VALUE_GATHER_MAX;
+}
+
+static bool value_parse_copies(struct slice token, struct value *out) {
+  return value_integer(token, 1, VALUE_COPIES_MAX, &out->number);
+}
+
 static bool value_parse_ratio(struct slice token, struct value *out) {
   return value_with_unit(token, value_ratios, VALUE_COUNT_OF(value_ratios), VALUE_RATIO_ONE, &out->number);
 }
@@ -179,6 +197,18 @@ static bool value_parse_flag(struct slice token, struct value *out) {
 
 static bool value_parse_direction(struct slice token, struct value *out) {
   return value_one_of(token, "up", "down", &out->number);
+}
+
+static const char *const value_whos[] = { "who=both", "who=client", "who=broker" }; /* by enum value_who */
+
+static bool value_parse_who(struct slice token, struct value *out) {
+  for (out->number = 0; out->number < (int64_t)VALUE_COUNT_OF(value_whos); out->number++)
+    if (slice_equal(token, slice_text(value_whos[out->number]))) return true;
+  return false;
+}
+
+static bool value_parse_spot(struct slice token, struct value *out) {
+  return spot_parse(token, &out->spot);
 }
 
 static void value_keep(struct value *out, struct slice text) {
@@ -287,6 +317,14 @@ static void value_print_direction(const struct value *v, struct printer *to) {
   printer_put(to, v->number ? "up" : "down");
 }
 
+static void value_print_who(const struct value *v, struct printer *to) {
+  printer_put(to, "%s", value_whos[v->number]);
+}
+
+static void value_print_spot(const struct value *v, struct printer *to) {
+  spot_print(&v->spot, to);
+}
+
 static bool value_is_plain(uint8_t c) {
   return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '(';
 }
@@ -328,12 +366,18 @@ static const struct value_row value_rows[VALUE_KINDS] = {
                      value_print_number },
   [VALUE_SIZE] = { "a number of bytes (1500, 64k, 2M)", value_parse_size, NULL, value_print_size },
   [VALUE_PIECE] = { "a number of bytes from 1 (16, 64k, 2M)", value_parse_piece, NULL, value_print_size },
+  [VALUE_GATHER] = { "a number of bytes from 1 to 1M (1500, 64k)", value_parse_gather, NULL, value_print_size },
+  [VALUE_COPIES] = { "how many times more (1 to 1000)", value_parse_copies, NULL, value_print_number },
   [VALUE_RATIO] = { "a probability (0.25 or 25%)", value_parse_ratio, NULL, value_print_ratio },
   [VALUE_DURATION] = { "a duration (250ms, 1.5s)", value_parse_duration, NULL, value_print_duration },
-  [VALUE_DISTRIBUTION] = { "a duration (250ms, 1.5s) or uniform(10ms,20ms), normal(120ms,30ms), exponential(50ms)",
+  [VALUE_DISTRIBUTION] = { "a duration (250ms, 1.5s) or uniform(10ms,20ms), normal(120ms,30ms), exponential(50ms), "
+                           "pareto(10ms,1.5)",
                            value_parse_distribution, NULL, value_print_distribution },
   [VALUE_FLAG] = { "true or false", value_parse_flag, NULL, value_print_flag },
   [VALUE_DIRECTION] = { "up or down", value_parse_direction, NULL, value_print_direction },
+  [VALUE_WHO] = { "who=client, who=broker or who=both", value_parse_who, NULL, value_print_who },
+  [VALUE_SPOT] = { "what is corrupted (byte=3,bit=0 or field=topic, also together)", value_parse_spot, NULL,
+                   value_print_spot },
   [VALUE_TEXT] = { "a word or a \"text\" in quotes", value_parse_word, value_parse_quoted, value_print_text },
   [VALUE_FILTER] = { "a topic filter (a/+/c, \"a b/#\")", value_parse_filter, value_parse_filter_quoted,
                      value_print_text },

@@ -4,9 +4,12 @@
 #define MQRIG_VALUE_H
 
 #include "fault/distribution.h"
+#include "fault/spot.h"
 
 #define VALUE_DURATION_MAX_NS (INT64_C(1000) * 86400 * 1000000000)
 #define VALUE_RATIO_ONE       1000000000 /* a ratio is in parts of this */
+#define VALUE_GATHER_MAX      (1 << 20)  /* bytes put together */
+#define VALUE_COPIES_MAX      1000
 
 enum value_kind {
   VALUE_NONE,
@@ -17,21 +20,28 @@ enum value_kind {
   VALUE_OFFSET,       /* whole, also negative */
   VALUE_SIZE,         /* bytes: 1500, 64k, 2M */
   VALUE_PIECE,        /* the same, from 1 */
+  VALUE_GATHER,       /* the same, to VALUE_GATHER_MAX */
+  VALUE_COPIES,       /* 1 to VALUE_COPIES_MAX */
   VALUE_RATIO,        /* 0.25, 25% */
   VALUE_DURATION,     /* 250ms, 1.5s; a bare number is seconds */
   VALUE_DISTRIBUTION, /* a duration, or normal(120ms,30ms) */
   VALUE_FLAG,         /* true, false */
   VALUE_DIRECTION,    /* up, down */
+  VALUE_WHO,          /* who=both, who=client, who=broker */
+  VALUE_SPOT,         /* field=topic,byte=3,bit=0 */
   VALUE_TEXT,         /* a word or "quoted" */
   VALUE_FILTER,       /* a topic filter */
   VALUE_BYTES,        /* hex:6202 or "quoted" */
   VALUE_KINDS
 };
 
+enum value_who { VALUE_BOTH, VALUE_CLIENT, VALUE_BROKER };
+
 struct value {
   bool given;
-  int64_t number; /* counts, bytes, nanoseconds, parts of VALUE_RATIO_ONE, flags; direction: 1 is up */
+  int64_t number; /* counts, bytes, nanoseconds, parts of VALUE_RATIO_ONE, flags; direction: 1 is up; enum value_who */
   struct distribution distribution;
+  struct spot spot;
   struct slice text; /* owned */
 };
 
@@ -46,5 +56,9 @@ const char *value_expected(enum value_kind kind);
 
 bool value_duration(struct slice token, int64_t *out_ns);
 void value_put_duration(struct printer *to, int64_t ns);
+
+/* A decimal number, in parts of VALUE_RATIO_ONE. */
+bool value_number(struct slice token, int64_t *out);
+void value_put_number(struct printer *to, int64_t number);
 
 #endif

@@ -12,217 +12,153 @@
   (WORDS_TYPE(SPEC_CONNACK) | WORDS_TYPE(SPEC_PUBACK) | WORDS_TYPE(SPEC_PUBREC) | WORDS_TYPE(SPEC_PUBREL) |            \
    WORDS_TYPE(SPEC_PUBCOMP) | WORDS_TYPE(SPEC_SUBACK) | WORDS_TYPE(SPEC_UNSUBACK) | WORDS_TYPE(SPEC_DISCONNECT) |      \
    WORDS_TYPE(SPEC_AUTH))
-#define WORDS_UP      (WORDS_PACKETS | WORDS_BYTES | WORDS_END)
+
+/* Places. */
+#define WORDS_DATA    (WORDS_PACKETS | WORDS_BYTES)
+#define WORDS_UP      (WORDS_DATA | WORDS_END)
+#define WORDS_ALL     (WORDS_UP | WORDS_ENTRY)
 #define WORDS_COUNTED (WORDS_PACKETS | WORDS_END | WORDS_ENTRY)
+
+/* Arguments. */
+#define WORDS_ONE(kind)                                                                                                \
+  {                                                                                                                    \
+    { kind, false }                                                                                                    \
+  }
+#define WORDS_MAYBE(kind)                                                                                              \
+  {                                                                                                                    \
+    { kind, true }                                                                                                     \
+  }
+#define WORDS_TWO(kind)                                                                                                \
+  {                                                                                                                    \
+    { kind, false }, {                                                                                                 \
+      kind, false                                                                                                      \
+    }                                                                                                                  \
+  }
+#define WORDS_WITH(kind, more)                                                                                         \
+  {                                                                                                                    \
+    { kind, false }, {                                                                                                 \
+      more, true                                                                                                       \
+    }                                                                                                                  \
+  }
+#define WORDS_ALONE WORDS_ONE(VALUE_NONE)
+
+/* Sentences. */
 #define WORDS_SELECTS "it looks into packets, and there is none here"
 #define WORDS_COUNTS  "bytes have no occurrences: say where with at_byte"
 #define WORDS_ENDS    "there is no connection yet: refuse it, or delay it"
+#define WORDS_BEGUN   "times count from the beginning of a connection, and there is none yet"
+#define WORDS_COMING                                                                                                   \
+  "only what is coming in can be refused (connect, accept): a connection that is up can be ended by rst, fin or close"
+
+/* Rows, by the kind of word. */
+#define WORDS_SELECTOR(name, kind, of)                                                                                 \
+  { name, WORDS_WHICH, WORDS_ONE(kind), WORDS_PACKETS, WORDS_SELECTS, .types = of }
+#define WORDS_OCCURS(name, args)                                                                                       \
+  { name, WORDS_OCCURRENCE, args, WORDS_COUNTED, WORDS_COUNTS, .expects = true }
+#define WORDS_PICKS(name, kind)                                                                                        \
+  { name, WORDS_OCCURRENCE, WORDS_ONE(kind), WORDS_COUNTED, WORDS_COUNTS }
+#define WORDS_PLACED(name, args, where, why)                                                                           \
+  { name, WORDS_POSITION, args, where, why }
+#define WORDS_ACTS(name, args, where, why)                                                                             \
+  { name, WORDS_ACTION, args, where, why }
+#define WORDS_ACTS_AT(name, args, where, why)                                                                          \
+  { name, WORDS_ACTION, args, where, why, .placed = true }
+#define WORDS_OBLIGES(name, args)                                                                                      \
+  { name, WORDS_OBLIGATION, args, WORDS_ALL, "" }
 
 static const struct words_row words_rows[WORDS_IDS] = {
-  [WORDS_QOS] = { "qos",
-                  WORDS_WHICH,
-                  { { VALUE_QOS, false } },
-                  WORDS_PACKETS,
-                  WORDS_SELECTS,
-                  WORDS_OF_PUBLISH,
-                  false,
-                  false },
-  [WORDS_ID] = { "id",
-                 WORDS_WHICH,
-                 { { VALUE_PACKET_ID, false } },
-                 WORDS_PACKETS,
-                 WORDS_SELECTS,
-                 WORDS_WITH_ID,
-                 false,
-                 false },
-  [WORDS_TOPIC] = { "topic",
-                    WORDS_WHICH,
-                    { { VALUE_FILTER, false } },
-                    WORDS_PACKETS,
-                    WORDS_SELECTS,
-                    WORDS_OF_PUBLISH,
-                    false,
-                    false },
-  [WORDS_CLIENT] = { "client",
-                     WORDS_WHICH,
-                     { { VALUE_TEXT, false } },
-                     WORDS_PACKETS | WORDS_END,
-                     "who the client is, is known from its packets only",
-                     0,
-                     false,
-                     false },
-  [WORDS_DUP] = { "dup",
-                  WORDS_WHICH,
-                  { { VALUE_FLAG, false } },
-                  WORDS_PACKETS,
-                  WORDS_SELECTS,
-                  WORDS_OF_PUBLISH,
-                  false,
-                  false },
-  [WORDS_RETAIN] = { "retain",
-                     WORDS_WHICH,
-                     { { VALUE_FLAG, false } },
-                     WORDS_PACKETS,
-                     WORDS_SELECTS,
-                     WORDS_OF_PUBLISH,
-                     false,
-                     false },
-  [WORDS_SIZE] = { "size",
-                   WORDS_WHICH,
-                   { { VALUE_SIZE, false }, { VALUE_SIZE, true } },
-                   WORDS_PACKETS,
-                   WORDS_SELECTS,
-                   0,
-                   false,
-                   false },
-  [WORDS_REASON] = { "reason",
-                     WORDS_WHICH,
-                     { { VALUE_CODE, false } },
-                     WORDS_PACKETS,
-                     WORDS_SELECTS,
-                     WORDS_WITH_REASON,
-                     false,
-                     false },
-  [WORDS_WHERE] = { "where", WORDS_WHICH, { { VALUE_NONE, false } }, WORDS_PACKETS, WORDS_SELECTS, 0, false, false },
-  [WORDS_FIRST] = { "first", WORDS_OCCURRENCE, { { VALUE_NONE, false } }, WORDS_COUNTED, WORDS_COUNTS, 0, false, true },
-  [WORDS_NTH] = { "nth", WORDS_OCCURRENCE, { { VALUE_COUNT, false } }, WORDS_COUNTED, WORDS_COUNTS, 0, false, true },
-  [WORDS_RANGE] = { "range",
-                    WORDS_OCCURRENCE,
-                    { { VALUE_COUNT, false }, { VALUE_COUNT, false } },
-                    WORDS_COUNTED,
-                    WORDS_COUNTS,
-                    0,
-                    false,
-                    true },
-  [WORDS_EVERY] = { "every",
-                    WORDS_OCCURRENCE,
-                    { { VALUE_COUNT, false } },
-                    WORDS_COUNTED,
-                    WORDS_COUNTS,
-                    0,
-                    false,
-                    true },
-  [WORDS_PROB] = { "prob", WORDS_OCCURRENCE, { { VALUE_RATIO, false } }, WORDS_COUNTED, WORDS_COUNTS, 0, false, false },
-  [WORDS_TIMES] = { "times",
-                    WORDS_OCCURRENCE,
-                    { { VALUE_COUNT, false } },
-                    WORDS_COUNTED,
-                    WORDS_COUNTS,
-                    0,
-                    false,
-                    false },
-  [WORDS_ACROSS] = { "across",
-                     WORDS_COUNTING,
-                     { { VALUE_NONE, false } },
-                     WORDS_COUNTED,
-                     WORDS_COUNTS,
-                     0,
-                     false,
-                     false },
-  [WORDS_AT_BYTE] = { "at_byte",
-                      WORDS_POSITION,
-                      { { VALUE_OFFSET, false } },
-                      WORDS_PACKETS | WORDS_BYTES,
-                      "there are no bytes here",
-                      0,
-                      false,
-                      false },
-  [WORDS_BEFORE] = { "before",
-                     WORDS_POSITION,
-                     { { VALUE_NONE, false } },
-                     WORDS_PACKETS,
-                     "it stands before a packet, and there is none here",
-                     0,
-                     false,
-                     false },
-  [WORDS_AFTER_PACKET] = { "after_packet",
-                           WORDS_POSITION,
-                           { { VALUE_NONE, false } },
-                           WORDS_PACKETS,
-                           "it stands behind a packet, and there is none here",
-                           0,
-                           false,
-                           false },
-  [WORDS_DELAY] = { "delay",
-                    WORDS_ACTION,
-                    { { VALUE_DISTRIBUTION, false } },
-                    WORDS_UP | WORDS_ENTRY,
-                    "",
-                    0,
-                    true,
-                    false },
-  [WORDS_SPLIT] = { "split",
-                    WORDS_ACTION,
-                    { { VALUE_PIECE, false }, { VALUE_DURATION, true } },
-                    WORDS_PACKETS | WORDS_BYTES,
-                    "there are no bytes here to be split",
-                    0,
-                    true,
-                    false },
-  [WORDS_STALL] = { "stall", WORDS_ACTION, { { VALUE_DURATION, true } }, WORDS_UP, WORDS_ENDS, 0, true, false },
-  [WORDS_BLACKHOLE] = { "blackhole",
-                        WORDS_ACTION,
-                        { { VALUE_DURATION, true } },
-                        WORDS_PACKETS | WORDS_BYTES,
-                        "there are no bytes here to be discarded",
-                        0,
-                        true,
-                        false },
-  [WORDS_RST] = { "rst", WORDS_ACTION, { { VALUE_NONE, false } }, WORDS_UP, WORDS_ENDS, 0, true, false },
-  [WORDS_FIN] = { "fin", WORDS_ACTION, { { VALUE_DIRECTION, true } }, WORDS_UP, WORDS_ENDS, 0, true, false },
-  [WORDS_CLOSE] = { "close", WORDS_ACTION, { { VALUE_NONE, false } }, WORDS_UP, WORDS_ENDS, 0, true, false },
-  [WORDS_REFUSE] = { "refuse",
-                     WORDS_ACTION,
-                     { { VALUE_NONE, false } },
-                     WORDS_ENTRY,
-                     "only what is coming in can be refused (connect, accept): a connection that is up can be ended by "
-                     "rst, fin or close",
-                     0,
-                     false,
-                     false },
-  [WORDS_DROP] = { "drop",
-                   WORDS_ACTION,
-                   { { VALUE_NONE, false } },
-                   WORDS_PACKETS | WORDS_END,
-                   "it takes whole packets away, and a byte stream cannot lose any: take blackhole for bytes, refuse "
-                   "for connections",
-                   0,
-                   false,
-                   false },
-  [WORDS_HOLD] = { "hold",
-                   WORDS_ACTION,
-                   { { VALUE_NONE, false } },
-                   WORDS_PACKETS | WORDS_END,
-                   "it takes whole packets out of the stream: take stall for bytes, delay for connections",
-                   0,
-                   false,
-                   false },
-  [WORDS_REWRITE] = { "rewrite",
-                      WORDS_ACTION,
-                      { { VALUE_NONE, false } },
-                      WORDS_PACKETS,
-                      "it rewrites whole packets, and there is none here",
-                      0,
-                      false,
-                      false },
-  [WORDS_INJECT] = { "inject", WORDS_ACTION, { { VALUE_BYTES, false } }, WORDS_UP, WORDS_ENDS, 0, true, false },
-  [WORDS_MUST_FIRE] = { "must_fire",
-                        WORDS_OBLIGATION,
-                        { { VALUE_COUNT, true } },
-                        WORDS_UP | WORDS_ENTRY,
-                        "",
-                        0,
-                        false,
-                        false },
-  [WORDS_MAY_FIRE] = { "may_fire",
-                       WORDS_OBLIGATION,
-                       { { VALUE_NONE, false } },
-                       WORDS_UP | WORDS_ENTRY,
-                       "",
-                       0,
-                       false,
-                       false },
-  [WORDS_NAME] = { "name", WORDS_OBLIGATION, { { VALUE_TEXT, false } }, WORDS_UP | WORDS_ENTRY, "", 0, false, false },
+  [WORDS_QOS] = WORDS_SELECTOR("qos", VALUE_QOS, WORDS_OF_PUBLISH),
+  [WORDS_ID] = WORDS_SELECTOR("id", VALUE_PACKET_ID, WORDS_WITH_ID),
+  [WORDS_TOPIC] = WORDS_SELECTOR("topic", VALUE_FILTER, WORDS_OF_PUBLISH),
+  [WORDS_CLIENT] = { "client", WORDS_WHICH, WORDS_ONE(VALUE_TEXT), WORDS_PACKETS | WORDS_END,
+                     "who the client is, is known from its packets only" },
+  [WORDS_DUP] = WORDS_SELECTOR("dup", VALUE_FLAG, WORDS_OF_PUBLISH),
+  [WORDS_RETAIN] = WORDS_SELECTOR("retain", VALUE_FLAG, WORDS_OF_PUBLISH),
+  [WORDS_SIZE] = { "size", WORDS_WHICH, WORDS_WITH(VALUE_SIZE, VALUE_SIZE), WORDS_PACKETS, WORDS_SELECTS },
+  [WORDS_REASON] = WORDS_SELECTOR("reason", VALUE_CODE, WORDS_WITH_REASON),
+  [WORDS_PROP] = { "prop", WORDS_WHICH, WORDS_ONE(VALUE_TEXT), WORDS_PACKETS, WORDS_SELECTS,
+                   .needs = "packets have properties in MQTT 5.0 only, and this version speaks 3.1.1" },
+  [WORDS_WHERE] = { "where", WORDS_WHICH, WORDS_ALONE, WORDS_PACKETS, WORDS_SELECTS },
+
+  [WORDS_AFTER] = { "after", WORDS_OCCURRENCE, WORDS_ONE(VALUE_TEXT), WORDS_ALL, "" },
+  [WORDS_DURING] = { "during", WORDS_OCCURRENCE, WORDS_TWO(VALUE_DURATION), WORDS_UP, WORDS_BEGUN },
+  [WORDS_AT] = { "at", WORDS_OCCURRENCE, WORDS_ONE(VALUE_DURATION), WORDS_UP, WORDS_BEGUN, .expects = true },
+  [WORDS_FIRST] = WORDS_OCCURS("first", WORDS_ALONE),
+  [WORDS_NTH] = WORDS_OCCURS("nth", WORDS_ONE(VALUE_COUNT)),
+  [WORDS_RANGE] = WORDS_OCCURS("range", WORDS_TWO(VALUE_COUNT)),
+  [WORDS_EVERY] = WORDS_OCCURS("every", WORDS_ONE(VALUE_COUNT)),
+  [WORDS_PROB] = WORDS_PICKS("prob", VALUE_RATIO),
+  [WORDS_TIMES] = WORDS_PICKS("times", VALUE_COUNT),
+  [WORDS_ACROSS] = { "across", WORDS_COUNTING, WORDS_ALONE, WORDS_COUNTED, WORDS_COUNTS },
+
+  [WORDS_AT_BYTE] = WORDS_PLACED("at_byte", WORDS_ONE(VALUE_OFFSET), WORDS_DATA, "there are no bytes here"),
+  [WORDS_BEFORE] =
+      WORDS_PLACED("before", WORDS_ALONE, WORDS_PACKETS, "it stands before a packet, and there is none here"),
+  [WORDS_AFTER_PACKET] =
+      WORDS_PLACED("after_packet", WORDS_ALONE, WORDS_PACKETS, "it stands behind a packet, and there is none here"),
+
+  [WORDS_DELAY] = WORDS_ACTS_AT("delay", WORDS_ONE(VALUE_DISTRIBUTION), WORDS_ALL, ""),
+  [WORDS_RATE] = WORDS_ACTS_AT("rate", WORDS_ONE(VALUE_PIECE), WORDS_DATA, "there are no bytes here to be slowed down"),
+  [WORDS_SPLIT] = WORDS_ACTS_AT("split", WORDS_WITH(VALUE_PIECE, VALUE_DURATION), WORDS_DATA,
+                                "there are no bytes here to be split"),
+  [WORDS_COALESCE] = WORDS_ACTS("coalesce", WORDS_WITH(VALUE_GATHER, VALUE_DURATION), WORDS_DATA,
+                                "there are no bytes here to be put together"),
+  [WORDS_STALL] = WORDS_ACTS_AT("stall", WORDS_MAYBE(VALUE_DURATION), WORDS_UP, WORDS_ENDS),
+  [WORDS_BLACKHOLE] =
+      WORDS_ACTS_AT("blackhole", WORDS_MAYBE(VALUE_DURATION), WORDS_DATA, "there are no bytes here to be discarded"),
+  [WORDS_CORRUPT] =
+      WORDS_ACTS("corrupt", WORDS_MAYBE(VALUE_SPOT), WORDS_DATA, "there are no bytes here to be corrupted"),
+  [WORDS_TRUNCATE] =
+      WORDS_ACTS("truncate", WORDS_ONE(VALUE_OFFSET), WORDS_DATA, "there are no bytes here to be cut off"),
+
+  [WORDS_RST] = WORDS_ACTS_AT("rst", WORDS_MAYBE(VALUE_WHO), WORDS_UP, WORDS_ENDS),
+  [WORDS_FIN] = WORDS_ACTS_AT("fin", WORDS_MAYBE(VALUE_DIRECTION), WORDS_UP, WORDS_ENDS),
+  [WORDS_CLOSE] = WORDS_ACTS_AT("close", WORDS_ALONE, WORDS_UP, WORDS_ENDS),
+  [WORDS_SLOW_CLOSE] = WORDS_ACTS_AT("slow_close", WORDS_ONE(VALUE_DURATION), WORDS_UP, WORDS_ENDS),
+  [WORDS_VANISH] = WORDS_ACTS_AT("vanish", WORDS_ALONE, WORDS_UP, WORDS_ENDS),
+
+  [WORDS_REFUSE] = WORDS_ACTS("refuse", WORDS_ALONE, WORDS_ENTRY, WORDS_COMING),
+  [WORDS_NO_ANSWER] = WORDS_ACTS("no_answer", WORDS_ALONE, WORDS_ENTRY,
+                                 "only a connect goes unanswered (connect, accept): take vanish or stall for a "
+                                 "connection that is up"),
+  [WORDS_DEAD_UPSTREAM] = WORDS_ACTS("dead_upstream", WORDS_ALONE, WORDS_ENTRY,
+                                     "it is about the way from a proxy to its upstream (connect, accept)"),
+
+  [WORDS_DROP] = WORDS_ACTS("drop", WORDS_ALONE, WORDS_PACKETS | WORDS_END,
+                            "it takes whole packets away, and a byte stream cannot lose any: take blackhole for "
+                            "bytes, refuse for connections"),
+  [WORDS_COPY] =
+      WORDS_ACTS("dup", WORDS_ONE(VALUE_COPIES), WORDS_PACKETS, "it sends whole packets again, and there is none here"),
+  [WORDS_OVERTAKE] = WORDS_ACTS("overtake", WORDS_MAYBE(VALUE_COUNT), WORDS_PACKETS,
+                                "it puts packets behind others, and a byte stream keeps its order"),
+  [WORDS_HOLD] = WORDS_ACTS("hold", WORDS_ALONE, WORDS_PACKETS | WORDS_END,
+                            "it takes whole packets out of the stream: take stall for bytes, delay for connections"),
+  [WORDS_REWRITE] =
+      WORDS_ACTS("rewrite", WORDS_ALONE, WORDS_PACKETS, "it rewrites whole packets, and there is none here"),
+  [WORDS_INJECT] = WORDS_ACTS_AT("inject", WORDS_ONE(VALUE_BYTES), WORDS_UP, WORDS_ENDS),
+
+  [WORDS_MUST_FIRE] = WORDS_OBLIGES("must_fire", WORDS_MAYBE(VALUE_COUNT)),
+  [WORDS_MAY_FIRE] = WORDS_OBLIGES("may_fire", WORDS_ALONE),
+  [WORDS_NAME] = WORDS_OBLIGES("name", WORDS_ONE(VALUE_TEXT)),
+};
+
+#define WORDS_NEED_TLS "it is about TLS, which connections of this version do not have"
+#define WORDS_NEED_SIM "it exists in simulation only, and this is a real network"
+
+static const struct {
+  const char *name, *needs;
+} words_absents[] = {
+  { "tls", WORDS_NEED_TLS },
+  { "cert", WORDS_NEED_TLS },
+  { "alert", WORDS_NEED_TLS },
+  { "stall_at", WORDS_NEED_TLS },
+  { "close_without_notify", WORDS_NEED_TLS },
+  { "loss", "packets of the network are lost in simulation only, and are sent again by TCP: what it costs is a delay" },
+  { "partition", WORDS_NEED_SIM },
+  { "oneway", WORDS_NEED_SIM },
+  { "heal", WORDS_NEED_SIM },
+  { "jump", WORDS_NEED_SIM },
+  { "drift", WORDS_NEED_SIM },
 };
 
 const struct words_row *words_row(enum words_id id) {
@@ -233,4 +169,16 @@ enum words_id words_find(struct slice name) {
   for (int id = 0; id < WORDS_IDS; id++)
     if (slice_equal(name, slice_text(words_rows[id].name))) return (enum words_id)id;
   return WORDS_IDS;
+}
+
+enum words_id words_twin(enum words_id id) {
+  for (int other = 0; other < WORDS_IDS; other++)
+    if (other != (int)id && strcmp(words_rows[other].name, words_rows[id].name) == 0) return (enum words_id)other;
+  return WORDS_IDS;
+}
+
+const char *words_absent(struct slice name) {
+  for (size_t i = 0; i < sizeof words_absents / sizeof words_absents[0]; i++)
+    if (slice_equal(name, slice_text(words_absents[i].name))) return words_absents[i].needs;
+  return NULL;
 }

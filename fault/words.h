@@ -28,7 +28,11 @@ enum words_id {
   WORDS_RETAIN,
   WORDS_SIZE,
   WORDS_REASON,
+  WORDS_PROP,
   WORDS_WHERE,
+  WORDS_AFTER,
+  WORDS_DURING,
+  WORDS_AT,
   WORDS_FIRST,
   WORDS_NTH,
   WORDS_RANGE,
@@ -40,14 +44,24 @@ enum words_id {
   WORDS_BEFORE,
   WORDS_AFTER_PACKET,
   WORDS_DELAY,
+  WORDS_RATE,
   WORDS_SPLIT,
+  WORDS_COALESCE,
   WORDS_STALL,
   WORDS_BLACKHOLE,
+  WORDS_CORRUPT,
+  WORDS_TRUNCATE,
   WORDS_RST,
   WORDS_FIN,
   WORDS_CLOSE,
+  WORDS_SLOW_CLOSE,
+  WORDS_VANISH,
   WORDS_REFUSE,
+  WORDS_NO_ANSWER,
+  WORDS_DEAD_UPSTREAM,
   WORDS_DROP,
+  WORDS_COPY, /* the action dup: of the same name as the selector, told apart by what follows */
+  WORDS_OVERTAKE,
   WORDS_HOLD,
   WORDS_REWRITE,
   WORDS_INJECT,
@@ -75,11 +89,17 @@ struct words_row {
   uint32_t types;        /* selectors: a bit for each packet type that has such a field; 0: all */
   bool placed;           /* actions: may follow a position */
   bool expects;          /* occurrences: a rule with it is to fire, unless it says may_fire */
+  const char *needs;     /* what this version does not have and the word needs; NULL: nothing */
 };
 
 const struct words_row *words_row(enum words_id id);
 
-/* The word of that name, or WORDS_IDS. */
+/* The word of that name, or WORDS_IDS; of two words with one name the first. */
 enum words_id words_find(struct slice name);
+enum words_id words_twin(enum words_id id); /* the other word of that name, or WORDS_IDS */
+
+/* A word, or what a rule is about, that is spoken of elsewhere and is none here: the sentence says what it needs. NULL:
+ * no such word either. */
+const char *words_absent(struct slice name);
 
 #endif

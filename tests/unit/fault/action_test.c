@@ -45,6 +45,35 @@ static const struct {
   { "up bytes at_byte 8 rst", ACK("\1") ACK("\2"), 8, 8, CHAIN_RESET, false },
   { "up bytes rst", "", 0, 0, CHAIN_RESET, true },
   { "up bytes at_byte 6 blackhole", ACK("\1") "\x40\x02", 6, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 vanish", ACK("\1"), 4, 4, CHAIN_VANISH, false },
+  { "up PUBACK id 2 at_byte 3 vanish", ACK("\1") "\x40\x02\x00", 7, 7, CHAIN_VANISH, false },
+  { "up PUBACK id 2 slow_close 1s", ACK("\1"), 4, 4, CHAIN_NONE, false },
+  { "up PUBACK id 2 slow_close 0", ACK("\1"), 4, 4, CHAIN_CLOSE, false },
+  { "up PUBACK id 2 at_byte 1 slow_close 0", ACK("\1") "\x40", 5, 5, CHAIN_CLOSE, false },
+  { "up PUBACK id 2 dup 2", ACK("\1") ACK("\2") ACK("\2") ACK("\2") ACK("\3"), 20, 12, CHAIN_NONE, false },
+  { "up PUBACK id 1 overtake", ACK("\2") ACK("\1") ACK("\3"), 12, 12, CHAIN_NONE, false },
+  { "up PUBACK id 1 overtake 2", ACK("\2") ACK("\3") ACK("\1"), 12, 12, CHAIN_NONE, false },
+  { "up PUBACK overtake", ACK("\2") ACK("\1"), 8, 12, CHAIN_NONE, false },
+  { "up PUBACK id 3 overtake", ACK("\1") ACK("\2"), 8, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 truncate 3", ACK("\1") "\x40\x02\x00" ACK("\3"), 11, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 truncate -3", ACK("\1") "\x40" ACK("\3"), 9, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 truncate 0", ACK("\1") ACK("\3"), 8, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 truncate 4", ACK("\1") ACK("\2") ACK("\3"), 12, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 corrupt byte=3,bit=0", ACK("\1") ACK("\3") ACK("\3"), 12, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 corrupt byte=1,bit=0", ACK("\1") "\x40\x03\x00\x02" ACK("\3"), 12, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 corrupt field=packet_id,byte=-1,bit=4", ACK("\1") ACK("\x12") ACK("\3"), 12, 12, CHAIN_NONE,
+    false },
+  { "up PUBACK id 2 corrupt byte=4", ACK("\1") ACK("\2") ACK("\3"), 12, 12, CHAIN_NONE, false },
+  { "up bytes corrupt byte=5,bit=7", ACK("\1") "\x40\x82\x00\x02" ACK("\3"), 12, 12, CHAIN_NONE, false },
+  { "up bytes corrupt byte=8,bit=0", ACK("\1") ACK("\2") "\x41\x02\x00\x03", 12, 12, CHAIN_NONE, false },
+  { "up bytes truncate 5", ACK("\1") "\x40", 5, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 coalesce 9 1s", ACK("\1"), 4, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 coalesce 4 1s", ACK("\1") ACK("\2") ACK("\3"), 12, 12, CHAIN_NONE, false },
+  { "up bytes coalesce 12", ACK("\1") ACK("\2") ACK("\3"), 12, 12, CHAIN_NONE, false },
+  { "up bytes coalesce 13", "", 0, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 rate 1000", ACK("\1"), 4, 12, CHAIN_NONE, false },
+  { "up bytes at_byte 6 rate 1", ACK("\1") "\x40\x02", 6, 12, CHAIN_NONE, false },
+  { "up PUBACK id 2 rst who=client", ACK("\1"), 4, 4, CHAIN_RESET, true },
   { "up bytes at_byte 6 inject hex:ffff", ACK("\1") "\x40\x02\xff\xff\x00\x02" ACK("\3"), 14, 12, CHAIN_NONE, false },
 };
 
@@ -297,6 +326,134 @@ static void test_pipeline(void **state) {
   injectrig_fini(&rig);
 }
 
+/* A reset for one end only: which of the two it spares depends on whose chain it is. */
+static void test_who(void **state) {
+  static const struct {
+    const char *rule;
+    bool out_is_up, owner, stream;
+  } spared[] = {
+    { "both PUBACK rst", true, false, false },
+    { "both PUBACK rst who=both", true, false, false },
+    { "both PUBACK rst who=client", true, false, true },
+    { "both PUBACK rst who=broker", true, true, false },
+    { "both PUBACK rst who=client", false, true, false },
+    { "both PUBACK rst who=broker", false, false, true },
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof spared / sizeof spared[0]; i++) {
+    for (int d = CHAIN_OUT; d <= CHAIN_IN; d++) {
+      struct injectrig rig;
+      injectrig_init(&rig, spared[i].out_is_up);
+      injectrig_rule(&rig, spared[i].rule);
+      injectrig_feed(&rig, d, slice_of(ACK("\1"), 4));
+      assert_int_equal(rig.ends[d], CHAIN_RESET);
+      assert_int_equal(rig.filter->spares_owner, spared[i].owner);
+      assert_int_equal(rig.filter->spares_stream, spared[i].stream);
+      injectrig_fini(&rig);
+    }
+  }
+}
+
+/* Copies are made as there is room for them, and none is lost. */
+static void test_many_copies(void **state) {
+  (void)state;
+  struct injectrig rig;
+  struct buffer b;
+  buffer_init(&b, 1 << 20);
+  injectrig_publish(&b, "a", 0, 0, 100000);
+  size_t size = buffer_size(&b);
+  injectrig_init(&rig, true);
+  injectrig_rule(&rig, "up PUBLISH dup 10");
+  injectrig_rule(&rig, "up PUBLISH dup 12");
+  rig.stuck = true;
+  injectrig_feed(&rig, CHAIN_OUT, buffer_slice(&b));
+  assert_int_equal(injectrig_feed(&rig, CHAIN_OUT, PING), 0);
+  rig.stuck = false;
+  injectrig_drain(&rig);
+  assert_int_equal(injectrig_feed(&rig, CHAIN_OUT, PING), 2);
+  assert_int_equal(buffer_size(&rig.got[CHAIN_OUT]), 143 * size + 2);
+  injectrig_fini(&rig);
+
+  /* Rules that are taken out make no more of them. */
+  injectrig_init(&rig, true);
+  struct scope_rule *rule = injectrig_rule(&rig, "up PUBLISH dup 1000");
+  rig.stuck = true;
+  injectrig_feed(&rig, CHAIN_OUT, buffer_slice(&b));
+  scope_remove(rule);
+  rig.stuck = false;
+  injectrig_drain(&rig);
+  assert_in_range(buffer_size(&rig.got[CHAIN_OUT]), 2 * size, 90 * size);
+  assert_int_equal(buffer_size(&rig.got[CHAIN_OUT]) % size, 0);
+  injectrig_fini(&rig);
+  buffer_fini(&b);
+}
+
+/* Rules that double what comes, one after the other: what they make waits for room. */
+static void test_doubling(void **state) {
+  (void)state;
+  struct injectrig rig;
+  injectrig_init(&rig, true);
+  for (int i = 0; i < 40; i++) injectrig_rule(&rig, "up any inject hex:c000");
+  rig.stuck = true;
+  assert_int_equal(injectrig_feed(&rig, CHAIN_OUT, PING), 2);
+  rig.stuck = false;
+  for (int i = 0; i < 10; i++) {
+    struct slice bytes = rig.filter->ops->give(rig.filter, CHAIN_OUT, 0);
+    assert_true(bytes.size > 0 && bytes.size < 1 << 20);
+    rig.filter->ops->gave(rig.filter, CHAIN_OUT, bytes.size, 0);
+  }
+  injectrig_fini(&rig);
+}
+
+/* What others were to overtake goes on when no more can come, and when the rule is taken out. */
+static void test_overtake_none(void **state) {
+  (void)state;
+  struct injectrig rig;
+  injectrig_init(&rig, true);
+  injectrig_rule(&rig, "both PUBACK overtake 5");
+  for (int d = CHAIN_OUT; d <= CHAIN_IN; d++) {
+    injectrig_feed(&rig, d, slice_of(ACK("\1") "\xc0\x00", 6));
+    injectrig_expect(&rig, d, PING);
+    injectrig_end(&rig, d, CHAIN_FIN);
+    injectrig_expect(&rig, d, slice_of(ACK("\1"), 4));
+    assert_int_equal(rig.ends[d], CHAIN_FIN);
+  }
+  injectrig_fini(&rig);
+
+  injectrig_init(&rig, true);
+  struct scope_rule *rule = injectrig_rule(&rig, "up PUBACK overtake");
+  injectrig_feed(&rig, CHAIN_OUT, slice_of(ACK("\1") "\x30\x03", 6));
+  scope_remove(rule);
+  injectrig_feed(&rig, CHAIN_OUT, slice_of("\x00\x01g\xc0\x00", 5));
+  injectrig_expect(&rig, CHAIN_OUT, slice_of("\x30\x03\x00\x01g" ACK("\1") "\xc0\x00", 11));
+  injectrig_fini(&rig);
+}
+
+/* The spot that is not said is drawn from the seed: another one for each packet, the same in each run. */
+static void test_corrupt_is_drawn(void **state) {
+  (void)state;
+  struct buffer b[2];
+  uint64_t bits = 0;
+  for (int run = 0; run < 2; run++) {
+    struct injectrig rig;
+    buffer_init(&b[run], 4096);
+    injectrig_init(&rig, true);
+    injectrig_rule(&rig, "up PUBACK corrupt field=packet_id");
+    for (int i = 0; i < 200; i++) injectrig_feed(&rig, CHAIN_OUT, slice_of("\x40\x02\x00\x00", 4));
+    buffer_append(&b[run], buffer_slice(&rig.got[CHAIN_OUT]));
+    injectrig_fini(&rig);
+  }
+  assert_true(slice_equal(buffer_slice(&b[0]), buffer_slice(&b[1])));
+  for (const uint8_t *at = buffer_slice(&b[0]).data, *end = at + 800; at < end; at += 4) {
+    unsigned id = at[2] << 8 | at[3];
+    assert_true(at[0] == 0x40 && at[1] == 2 && id && (id & (id - 1)) == 0);
+    bits |= id;
+  }
+  assert_int_equal(bits, 0xffff);
+  buffer_fini(&b[0]);
+  buffer_fini(&b[1]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_rows),
@@ -311,6 +468,11 @@ int main(void) {
     cmocka_unit_test(test_hold_an_end),
     cmocka_unit_test(test_rewrite_and_where),
     cmocka_unit_test(test_pipeline),
+    cmocka_unit_test(test_who),
+    cmocka_unit_test(test_many_copies),
+    cmocka_unit_test(test_doubling),
+    cmocka_unit_test(test_overtake_none),
+    cmocka_unit_test(test_corrupt_is_drawn),
   };
   return cmocka_run_group_tests_name("action", tests, NULL, NULL);
 }

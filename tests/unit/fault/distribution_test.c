@@ -19,6 +19,9 @@ static const struct {
   { "normal(120ms,30ms)", 120 * MS, 30 * MS, 0, 300 * MS },
   { "normal(0s,10ms)", 3989423, 5838000, 0, 60 * MS },
   { "exponential(50ms)", 50 * MS, 50 * MS, 0, 2200 * (int64_t)MS },
+  { "fixed(7ms)", 7 * MS, 0, 7 * MS, 7 * MS },
+  { "pareto(10ms,5)", 12500000, 3227486, 10 * MS, 62000 * (int64_t)MS },
+  { "pareto(0s,1)", 0, 0, 0, 0 },
 };
 
 static int64_t root(unsigned __int128 n) {
@@ -68,13 +71,32 @@ static void test_bad(void **state) {
                                      "uniform(2s,1s)",
                                      "exponential(1s,2s)",
                                      "gauss(1s,1s)",
+                                     "pareto(1s)",
+                                     "pareto(1s,0)",
+                                     "pareto(1s,-1)",
+                                     "pareto(1s,2ms)",
+                                     "fixed()",
                                      "-1s",
                                      "1s)" };
   struct distribution d;
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(distribution_parse(slice_text(bad[i]), &d));
 }
 
+/* Half of a pareto distribution lies below a * 2^(1/b); however long its tail, there is an end to it. */
+static void test_tail(void **state) {
+  (void)state;
+  struct distribution d;
+  unsigned below = 0;
+  assert_true(distribution_parse(slice_text("pareto(10ms,1.5)"), &d));
+  for (uint64_t n = 0; n < DRAWS; n++) below += distribution_draw(&d, rng_hash(1, 2, 3, n)) < 15874011;
+  assert_near("pareto(10ms,1.5)", "below the median", below, DRAWS / 2);
+  assert_true(distribution_parse(slice_text("pareto(1h,0.000000001)"), &d));
+  for (uint64_t n = 0; n < 1000; n++)
+    assert_int_equal(distribution_draw(&d, rng_hash(1, 2, 3, n)), INT64_C(1000) * 86400 * 1000000000);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = { cmocka_unit_test(test_draws), cmocka_unit_test(test_bad) };
+  const struct CMUnitTest tests[] = { cmocka_unit_test(test_draws), cmocka_unit_test(test_bad),
+                                      cmocka_unit_test(test_tail) };
   return cmocka_run_group_tests_name("distribution", tests, NULL, NULL);
 }

@@ -23,6 +23,14 @@ static const struct {
   { "up PUBACK nth 2 after_packet rst", 4, SCOPE_PASSES },
   { "up PUBACK nth 2 at_byte 1 fin", 1, SCOPE_CUT },
   { "up PUBACK nth 2 at_byte 1 fin down", 1, SCOPE_PASSES },
+  { "up PUBACK nth 2 vanish", 0, SCOPE_CUT },
+  { "up PUBACK nth 2 at_byte 2 slow_close 1s", 2, SCOPE_CUT },
+  { "up PUBACK nth 2 truncate 3", 3, SCOPE_CUT },
+  { "up PUBACK nth 2 corrupt byte=2", 2, SCOPE_TAKEN },
+  { "up PUBACK nth 2 dup 3", 0, SCOPE_PASSES },
+  { "up PUBACK nth 2 overtake", 0, SCOPE_PASSES },
+  { "up PUBACK nth 2 rate 10", 0, SCOPE_PASSES },
+  { "up PUBACK nth 2 coalesce 100", 0, SCOPE_PASSES },
 };
 
 struct told {

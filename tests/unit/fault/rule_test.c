@@ -40,6 +40,28 @@ static const char *const canonical[][2] = {
   { "up PUBLISH first may_fire blackhole 2s", "up PUBLISH first blackhole 2s may_fire" },
   { "up PUBLISH at_byte -1 rst", "up PUBLISH at_byte -1 rst" },
   { "up PUBLISH where rewrite", "up PUBLISH where rewrite" },
+  { "up any delay fixed(250ms)", "up any delay 250ms" },
+  { "up any delay pareto( 10ms , 1.50 )", "up any delay pareto(10ms,1.5)" },
+  { "up bytes rate 65536", "up bytes rate 64k" },
+  { "up bytes at_byte 100 during 1s 2500ms rate 10", "up bytes during 1s 2.5s at_byte 100 rate 10" },
+  { "both PUBLISH coalesce 1k 20ms", "both PUBLISH coalesce 1k 20ms" },
+  { "up PUBLISH corrupt", "up PUBLISH corrupt" },
+  { "up PUBLISH corrupt bit=7,byte=-1,field=topic", "up PUBLISH corrupt field=topic,byte=-1,bit=7" },
+  { "up bytes corrupt byte=12", "up bytes corrupt byte=12" },
+  { "up CONNECT corrupt field=will.topic first", "up CONNECT first corrupt field=will.topic" },
+  { "down PUBLISH truncate -3", "down PUBLISH truncate -3" },
+  { "up PUBLISH rst who=client", "up PUBLISH rst who=client" },
+  { "up PUBLISH dup true dup 2", "up PUBLISH dup true dup 2" },
+  { "up PUBLISH dup 2 dup false", "up PUBLISH dup false dup 2" },
+  { "up PUBLISH overtake", "up PUBLISH overtake" },
+  { "up PUBLISH nth 2 overtake 3", "up PUBLISH nth 2 overtake 3" },
+  { "up PUBLISH slow_close 2 at_byte 1", "up PUBLISH at_byte 1 slow_close 2s" },
+  { "close slow_close 1s", "both close slow_close 1s" },
+  { "up bytes at 5s vanish", "up bytes at 5s vanish" },
+  { "connect no_answer", "connect no_answer" },
+  { "accept after cut dead_upstream", "accept after cut dead_upstream" },
+  { "up PUBLISH first after \"the cut\" drop", "up PUBLISH after \"the cut\" first drop" },
+  { "up PUBLISH prop content_type=json drop", "up PUBLISH prop content_type=json drop" },
 };
 
 static void test_canonical(void **state) {
@@ -71,7 +93,7 @@ static const struct {
   { "up PUBLISH,PUBAK drop", "column 12: \"PUBAK\"", "did you mean \"PUBACK\"?" },
   { "up PUBLISH,,PUBACK drop", "column 12: \"\"", "packet names" },
   { "up PUBLISH nht 3 drop", "column 12: \"nht\"", "did you mean \"nth\"?" },
-  { "up PUBLISH", "column 11:", "an action (delay split" },
+  { "up PUBLISH", "column 11:", "an action (delay rate split" },
   { "up PUBLISH nth", "column 15:", "the rule ends here; expected a number from 1" },
   { "up PUBLISH nth 0 drop", "column 16: \"0\"", "a number from 1" },
   { "up PUBLISH nth drop", "column 16: \"drop\"", "a number from 1" },
@@ -101,7 +123,29 @@ static const struct {
   { "up PUBLISH range 4 2 drop", "column 22:", "below the first" },
   { "up PUBLISH split 0", "column 18: \"0\"", "from 1" },
   { "close inject hex:00 at_byte 3", "column 21: \"at_byte\"", "no bytes here" },
-  { "tls alert", "column 1: \"tls\"", "packet names" },
+  { "tls alert", "column 1: \"tls\" cannot be done", "about TLS" },
+  { "up any cert expired", "column 8: \"cert\" cannot be done", "about TLS" },
+  { "up any loss 0.1", "column 8: \"loss\" cannot be done", "in simulation only" },
+  { "up any partition", "column 8: \"partition\"", "in simulation only" },
+  { "up PUBLISH dup", "column 15:", "true or false (a selector), or how many times more" },
+  { "up PUBLISH dup drop", "column 16: \"drop\"", "(an action)" },
+  { "up PUBLISH dup 1001", "column 16: \"1001\"", "1 to 1000" },
+  { "up PUBLISH coalesce 2M", "column 21: \"2M\"", "from 1 to 1M" },
+  { "up PUBLISH rate 0", "column 17: \"0\"", "from 1" },
+  { "up PUBLISH rst client", "column 22:", "the rule ends here; expected a word" },
+  { "up PUBLISH rst who=me", "column 16: \"who=me\"", "who=client" },
+  { "up PUBLISH corrupt bit=8", "column 20: \"bit=8\"", "byte=3,bit=0" },
+  { "up PUBLISH corrupt byte=1,byte=2", "column 20:", "byte=3,bit=0" },
+  { "up PUBLISH corrupt field=topci", "column 20:", "field=topic" },
+  { "up PUBACK corrupt field=topic", "column 11: \"corrupt\" can never happen", "no packet named here" },
+  { "up bytes corrupt field=topic", "column 10: \"corrupt\" cannot be placed", "bytes have no fields" },
+  { "up bytes truncate -1", "column 10: \"truncate\"", "no end to count from" },
+  { "up PUBLISH at_byte 2 truncate 3", "column 22: \"truncate\" takes no position", "says itself where" },
+  { "up PUBLISH during 2 1 drop", "column 23: \"drop\" can never happen", "below the first" },
+  { "up PUBLISH at 2 nth 2 drop", "column 23: \"drop\" can never happen", "the first from that time on" },
+  { "connect at 2 refuse", "column 9: \"at\" makes no sense on connect", "beginning of a connection" },
+  { "up PUBLISH no_answer", "column 12: \"no_answer\" makes no sense", "vanish or stall" },
+  { "connect vanish", "column 9: \"vanish\"", "no connection yet" },
 };
 
 static void test_errors(void **state) {
@@ -138,11 +182,16 @@ static const char *const samples[VALUE_KINDS][8] = {
   [VALUE_OFFSET] = { "0", "-5", "1000000" },
   [VALUE_SIZE] = { "0", "1", "1k", "1.5k", "64M", "1G" },
   [VALUE_PIECE] = { "1", "3k", "1023" },
+  [VALUE_GATHER] = { "1", "1000", "1M" },
+  [VALUE_COPIES] = { "1", "1000" },
   [VALUE_RATIO] = { "0", "1", "0.000000001", "99.5%", "0.5" },
   [VALUE_DURATION] = { "0", "1ns", "1.001us", "250ms", "1.5", "3h", "0.123456789s" },
-  [VALUE_DISTRIBUTION] = { "1s", "normal(1s,2ms)", "uniform(0s,1.5ms)", "exponential(7us)" },
+  [VALUE_DISTRIBUTION] = { "1s", "normal(1s,2ms)", "uniform(0s,1.5ms)", "exponential(7us)", "pareto(1ms,0.75)",
+                           "fixed(3s)" },
   [VALUE_FLAG] = { "true", "false" },
   [VALUE_DIRECTION] = { "up", "down" },
+  [VALUE_WHO] = { "who=client", "who=broker", "who=both" },
+  [VALUE_SPOT] = { "byte=3", "bit=0,byte=-1", "field=packet_id", "field=topic,byte=0,bit=7", "bit=5" },
   [VALUE_TEXT] = { "x", "\"\"", "\"a b\"", "\"\\\\ \\\" \\t \\x7f \\xff\"", "drop",
                    "f(x"
                    ")" },
@@ -182,6 +231,7 @@ static void test_inverse(void **state) {
     printer_put(&p, "%s%s", wheres[rng_below(&rng, 4)], whats[rng_below(&rng, 7)]);
     for (uint64_t n = rng_below(&rng, 5); n > 0; n--) append_word(&rng, &p, (enum words_id)rng_below(&rng, WORDS_IDS));
     append_word(&rng, &p, (enum words_id)(WORDS_DELAY + rng_below(&rng, WORDS_MUST_FIRE - WORDS_DELAY)));
+    if (words_find(slice_text("dup")) != WORDS_DUP || words_twin(WORDS_DUP) != WORDS_COPY) fail();
     struct rule *r = rule_parse(text, &err);
     if (!r) continue;
     accepted++;
@@ -203,6 +253,7 @@ static void test_owes(void **state) {
     uint64_t owes;
   } rows[] = {
     { "up PUBLISH drop", 0 },           { "up PUBLISH nth 2 drop", 1 },       { "up PUBLISH nth 2 drop may_fire", 0 },
+    { "up bytes at 5s rst", 1 },        { "up any during 1 2 drop", 0 },      { "up any after x drop", 0 },
     { "up PUBLISH drop must_fire", 1 }, { "up PUBLISH drop must_fire 5", 5 }, { "up PUBLISH prob 0.5 drop", 0 }
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
