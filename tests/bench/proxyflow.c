@@ -3,8 +3,9 @@
  *
  *   proxyflow SIZE COUNT MODE LISTEN_PORT UPSTREAM_PORT COMMAND...
  *
- * SIZE: of a payload. MODE: stream (as fast as it goes, many packets a write) or echo (one packet, which the other end
- * sends back, and then the next). The command must listen at LISTEN_PORT of 127.0.0.1 and connect to UPSTREAM_PORT. */
+ * SIZE: of a payload. MODE: stream (as fast as it goes, many packets a write), writes (the same, each packet by a write
+ * of its own, as clients do), or echo (one packet, which the other end sends back, and then the next). The command must
+ * listen at LISTEN_PORT of 127.0.0.1 and connect to UPSTREAM_PORT. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -26,6 +27,7 @@ struct flow {
   int from, to;
   const unsigned char *packet;
   size_t size, count;
+  size_t batch_max; /* bytes of a write */
 };
 
 static void fail(const char *what) {
@@ -76,7 +78,7 @@ static void read_all(int fd, size_t size) {
 
 static void *send_stream(void *arg) {
   const struct flow *f = arg;
-  size_t batch = f->size < PIECE_MAX ? PIECE_MAX / f->size : 1, sent = 0;
+  size_t batch = f->size < f->batch_max ? f->batch_max / f->size : 1, sent = 0;
   unsigned char *many = malloc(batch * f->size);
   for (size_t i = 0; i < batch; i++) memcpy(many + i * f->size, f->packet, f->size);
   while (sent < f->count) {
@@ -152,6 +154,7 @@ int main(int argc, char **argv) {
   f.to = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
   setsockopt(f.to, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   double began_s = now_s();
+  f.batch_max = strcmp(argv[3], "writes") == 0 ? 1 : PIECE_MAX;
   if (strcmp(argv[3], "echo") == 0) echo(&f);
   else stream(&f);
   double took_s = now_s() - began_s;
