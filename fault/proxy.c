@@ -21,7 +21,7 @@ struct proxy {
   struct proxy_counts past;    /* of what is gone */
   struct proxy_conn *entering; /* whom the rules on "accept" and "connect" are asked about */
   unsigned depth;
-  bool dead;
+  bool muted, dead;
 };
 
 struct proxy_conn {
@@ -187,6 +187,13 @@ static bool proxy_is_same(const struct url *a, const struct url *b) {
          strcmp(a->host, b->host) == 0;
 }
 
+static bool proxy_mute(void *arg, bool muted, struct err *err) {
+  struct proxy *p = arg;
+  if (p->listener && !net_listener_mute(p->listener, muted, err)) return false;
+  p->muted = muted;
+  return true;
+}
+
 struct proxy *proxy_new(struct net *n, const struct proxy_options *options, const struct proxy_handler *handler,
                         void *arg, struct err *err) {
   if (!proxy_check_url(&options->listen, "the address to listen at", err)) return NULL;
@@ -198,6 +205,7 @@ struct proxy *proxy_new(struct net *n, const struct proxy_options *options, cons
   if (handler) p->handler = *handler;
   p->arg = arg;
   p->scope = options->scope ? options->scope : scope_new(options->seed, proxy_fired, p);
+  scope_set_place(p->scope, &(struct scope_place){ .name = "a proxy", .upstream = true, .mute = proxy_mute, .arg = p });
   list_init(&p->up);
   list_init(&p->gone);
   if (options->disabled || proxy_enable(p, err)) return p;
@@ -208,6 +216,7 @@ struct proxy *proxy_new(struct net *n, const struct proxy_options *options, cons
 void proxy_free(struct proxy *p) {
   if (!p || p->dead) return;
   proxy_enter(p);
+  scope_set_place(p->scope, &(struct scope_place){ 0 });
   proxy_disable(p, false);
   p->dead = true;
   proxy_leave(p);
@@ -275,6 +284,7 @@ bool proxy_enable(struct proxy *p, struct err *err) {
   p->listener = net_listen(p->net, &p->options.listen, &p->options.accepting, &proxy_listener, p, err);
   if (!p->listener) return false;
   p->options.listen = *net_listener_url(p->listener);
+  if (p->muted) net_listener_mute(p->listener, true, NULL);
   if (!proxy_is_same(&p->options.listen, &p->options.upstream)) return true;
   proxy_disable(p, false);
   return err_set(err, "the upstream is the proxy itself");

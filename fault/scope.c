@@ -179,7 +179,7 @@ void scope_remove(struct scope_rule *r) {
   if (r->removed) return;
   r->removed = true;
   s->live--;
-  if (scope_is_muting(r->rule) && !s->orphan && !scope_is_muted(s)) s->place.mute(s->place.arg, false, NULL);
+  if (s->place.mute && scope_is_muting(r->rule) && !scope_is_muted(s)) s->place.mute(s->place.arg, false, NULL);
   for (struct list_node *n = list_first(&s->filters); n; n = list_next(&s->filters, n)) {
     struct inject *f = inject_of(n);
     f->stale = f->disturbed = f->again = f->kick = s->kick = true;

@@ -273,15 +273,20 @@ static void lclient_chain(void *arg, struct chain *chain) {
 static struct client_gate lclient_dial(void *arg) {
   struct lclient *c = arg;
   struct client_gate gate = { 0 };
-  gate.refused = lscope_enter(c->link, false, &gate.delay_ns) == SCOPE_REFUSE;
+  enum scope_entry entry = lscope_enter(c->link, false, &gate.delay_ns);
+  gate.refused = entry == SCOPE_REFUSE;
+  gate.silent = entry == SCOPE_NO_ANSWER;
   return gate;
 }
+
+static const struct scope_place lclient_place = { .name = "a client's link", .never_accepts = true };
 
 static int lclient_core_scope(lua_State *L) {
   lworld_enter(L);
   struct lclient *c = lclient_check(L, 1);
   if (!c->link) {
     c->link = lscope_new(L, c, lclient_each);
+    scope_set_place(lscope_engine(c->link), &lclient_place);
     client_on_chain(c->client, lclient_chain, c);
     client_on_dial(c->client, lclient_dial, c);
   }

@@ -239,6 +239,11 @@ static int lpeer_gc(lua_State *L) {
   return 0;
 }
 
+static bool lpeer_mute(void *arg, bool muted, struct err *err) {
+  const struct lpeer *p = arg;
+  return peer_mute(p->peer, muted, err);
+}
+
 static int lpeer_new(lua_State *L) {
   static const char *const names[] = { "url",          "name",           "queued_max", "message_max",
                                        "inflight_max", "backlog",        "accept_max", "scripted",
@@ -280,6 +285,8 @@ static int lpeer_new(lua_State *L) {
   lworld_keep(w, &p->item, lpeer_end);
   luaL_setmetatable(L, LPEER);
   p->scope = lscope_new(L, p, lpeer_each);
+  scope_set_place(lscope_engine(p->scope),
+                  &(struct scope_place){ .name = "a peer", .never_connects = true, .mute = lpeer_mute, .arg = p });
   lworld_anchor(L, -1);
   return 1;
 }
@@ -463,7 +470,10 @@ static int lpeer_conn_is_open(lua_State *L) {
 
 static int lpeer_conn_scope(lua_State *L) {
   struct lpeer_conn *c = lpeer_check_open(L);
-  if (!c->scope) c->scope = lscope_new(L, c, lpeer_conn_each);
+  if (!c->scope) {
+    c->scope = lscope_new(L, c, lpeer_conn_each);
+    scope_set_place(lscope_engine(c->scope), &lscope_of_connection);
+  }
   lscope_push(L, c->scope, 1);
   return 1;
 }

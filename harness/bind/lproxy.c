@@ -475,6 +475,7 @@ static int lproxy_conn_scope(lua_State *L) {
   struct lproxy_conn *c = lproxy_check_open(L);
   if (!c->scope) {
     c->scope = lscope_new(L, c, lproxy_conn_each);
+    scope_set_place(lscope_engine(c->scope), &lscope_of_connection);
     lscope_watch(c->scope, lproxy_conn_fired);
   }
   lscope_push(L, c->scope, 1);

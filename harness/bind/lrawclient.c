@@ -144,7 +144,10 @@ static void lrawclient_each(void *owner, lscope_visit *visit, void *arg) {
 static int lrawclient_scope(lua_State *L) {
   struct lrawclient *c = lrawclient_check(L);
   luaL_argcheck(L, c->raw, 1, "a raw client that still is");
-  if (!c->scope) c->scope = lscope_new(L, c, lrawclient_each);
+  if (!c->scope) {
+    c->scope = lscope_new(L, c, lrawclient_each);
+    scope_set_place(lscope_engine(c->scope), &lscope_of_connection);
+  }
   lscope_push(L, c->scope, 1);
   return 1;
 }

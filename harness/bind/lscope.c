@@ -29,6 +29,12 @@ struct lscope_rule_box {
 
 static uint64_t lscope_seed = LSCOPE_SEED;
 
+const struct scope_place lscope_of_connection = {
+  .name = "a single connection",
+  .never_connects = true,
+  .never_accepts = true,
+};
+
 struct scope *lscope_engine(const struct lscope *s) {
   return s->scope;
 }
@@ -38,6 +44,13 @@ static const enum timeline_fate lscope_fates[] = {
   [SCOPE_TAKEN] = TIMELINE_TAKEN,
   [SCOPE_CUT] = TIMELINE_CUT,
 };
+
+/* Without the privilege for it, a connection is only not read any more: said where it happens. */
+static void lscope_note_vanish(struct lworld *w, uint32_t who, const char *verb) {
+  struct err why;
+  if (strcmp(verb, "vanish") != 0 || !w->timeline || net_can_vanish(w->net, &why)) return;
+  timeline_note(w->timeline, net_now(w->net), who, TIMELINE_NOTE, "%s; it is not read any more instead", why.text);
+}
 
 static void lscope_fired(void *arg, const struct scope_firing *f) {
   struct lscope *s = arg;
@@ -50,6 +63,7 @@ static void lscope_fired(void *arg, const struct scope_firing *f) {
     char where[48] = "";
     if (f->stream_offset) snprintf(where, sizeof where, " (at byte %llu)", (unsigned long long)f->stream_offset);
     timeline_note(t, f->at_ns, who, TIMELINE_FAULT, "%s%s", text, where);
+    lscope_note_vanish(s->world, who, f->text);
     return;
   }
   timeline_add_hit(t, f->at_ns, who, text,
@@ -59,6 +73,7 @@ static void lscope_fired(void *arg, const struct scope_firing *f) {
                                            .index = f->packet_index,
                                            .offset = f->stream_offset - f->packet_at,
                                            .packet = f->packet });
+  lscope_note_vanish(s->world, who, f->text);
 }
 
 struct lscope *lscope_new(lua_State *L, void *owner, lscope_each *each) {
@@ -81,6 +96,7 @@ static void lscope_drop(struct lscope *s) {
 void lscope_detach(struct lscope *s) {
   if (!s) return;
   s->owner = NULL;
+  scope_set_place(s->scope, &(struct scope_place){ 0 });
   lscope_drop(s);
 }
 
@@ -257,9 +273,10 @@ static void lscope_do_fin(lua_State *L, struct chain *c) {
   chain_fin(c, CHAIN_OUT);
 }
 
+/* Where it cannot, that is on the timeline, and core.can_vanish says it. */
 static void lscope_do_vanish(lua_State *L, struct chain *c) {
-  struct err err = { "" };
-  if (!chain_vanish(c, &err)) luaL_error(L, "vanish: %s", err.text);
+  (void)L;
+  chain_vanish(c, NULL);
 }
 
 static void lscope_do_stall(lua_State *L, struct chain *c) {
@@ -288,8 +305,8 @@ static void lscope_relay_fin(lua_State *L, struct relay *r) {
 }
 
 static void lscope_relay_vanish(lua_State *L, struct relay *r) {
-  struct err err = { "" };
-  if (!relay_vanish(r, &err)) luaL_error(L, "vanish: %s", err.text);
+  (void)L;
+  relay_vanish(r, NULL);
 }
 
 static void lscope_relay_stall(lua_State *L, struct relay *r) {
@@ -326,6 +343,7 @@ static const struct lscope_verb *lscope_begin_act(lua_State *L, int index, uint3
   while (i < LSCOPE_VERBS && strcmp(lscope_verbs[i].name, name) != 0) i++;
   if (i == LSCOPE_VERBS) luaL_argerror(L, index, lua_pushfstring(L, "invalid option '%s'", name));
   if (w->timeline) timeline_note(w->timeline, net_now(w->net), who, TIMELINE_FAULT, "%s now", name);
+  lscope_note_vanish(w, who, name);
   return &lscope_verbs[i];
 }
 
@@ -413,6 +431,16 @@ static int lscope_rule_index(lua_State *L) {
   return 1;
 }
 
+/* core.can_vanish() -> true | false, sentence */
+static int lscope_can_vanish(lua_State *L) {
+  struct err why = { "" };
+  bool can = net_can_vanish(lworld_enter(L)->net, &why);
+  lua_pushboolean(L, can);
+  if (can) return 1;
+  lua_pushfstring(L, "%s; it is not read any more instead", why.text);
+  return 2;
+}
+
 /* core.rule_check(text) -> canonical text | nil, sentence */
 static int lscope_rule_check(lua_State *L) {
   struct err err;
@@ -445,6 +473,7 @@ void lscope_open(lua_State *L) {
     { NULL, NULL },
   };
   static const luaL_Reg functions[] = { { "rule_check", lscope_rule_check },
+                                        { "can_vanish", lscope_can_vanish },
                                         { "seed", lscope_set_seed },
                                         { NULL, NULL } };
   lworld_class(L, LSCOPE, methods, NULL, lscope_gc);

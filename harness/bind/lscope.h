@@ -54,6 +54,9 @@ void lscope_act_relay(lua_State *L, int index, uint32_t who, struct relay *relay
 
 struct scope *lscope_engine(const struct lscope *s);
 
+/* For scope_set_place: one connection, which is up already. */
+extern const struct scope_place lscope_of_connection;
+
 void lscope_open(lua_State *L);
 
 #endif

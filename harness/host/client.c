@@ -251,7 +251,7 @@ static void client_dial_now(struct client *c) {
 
 static void client_hold_dial(struct client *c, const struct url *u, int64_t timeout_ns, struct client_gate gate) {
   c->dial = mem_zero(sizeof *c->dial);
-  int64_t at_ns = client_now(c) + (gate.refused ? 0 : gate.delay_ns);
+  int64_t at_ns = gate.silent ? NET_NEVER : client_now(c) + (gate.refused ? 0 : gate.delay_ns);
   *c->dial = (struct client_dial){ .url = *u, .refused = gate.refused, .at_ns = at_ns, .timeout_ns = timeout_ns };
   client_arm_at(c, at_ns);
 }
@@ -287,7 +287,7 @@ bool client_connect(struct client *c, const struct url *u, const struct session_
   struct client_gate gate = { 0 };
   struct stream *s = NULL;
   if (c->on_dial) gate = c->on_dial(c->on_dial_arg);
-  bool held = gate.refused || gate.delay_ns > 0;
+  bool held = gate.refused || gate.silent || gate.delay_ns > 0;
   if (!held) s = net_connect(c->net, u, options->timeout_ns, NULL, NULL, err);
   if (!held && !s) return false;
   session_connect(c->session, options, client_now(c));

@@ -44,6 +44,7 @@ void client_on_chain(struct client *c, void (*fn)(void *arg, struct chain *chain
  * other end is, in the next turn, and nothing goes on the wire. */
 struct client_gate {
   bool refused;
+  bool silent; /* nothing is sent, and nothing comes: the timeout ends it */
   int64_t delay_ns;
 };
 void client_on_dial(struct client *c, struct client_gate (*fn)(void *arg), void *arg);

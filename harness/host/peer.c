@@ -28,7 +28,7 @@ struct peer {
   struct net_timer timer; /* the broker's deadline, or now after peer_kick */
   int64_t timer_at_ns;
   uint32_t depth; /* handlers that run */
-  bool paused, dead;
+  bool paused, muted, dead;
 };
 
 struct peer_conn {
@@ -337,6 +337,7 @@ bool peer_start(struct peer *p, struct err *err) {
   p->listener = net_listen(p->net, &p->url, &p->listen, &peer_listener, p, err);
   if (!p->listener) return false;
   p->url = *net_listener_url(p->listener);
+  if (p->muted) net_listener_mute(p->listener, true, NULL);
   return true;
 }
 
@@ -378,6 +379,12 @@ void peer_pause(struct peer *p, bool paused) {
   p->timer_at_ns = NET_NEVER;
   net_timer_clear(p->net, &p->timer);
   peer_kick(p);
+}
+
+bool peer_mute(struct peer *p, bool muted, struct err *err) {
+  if (p->listener && !net_listener_mute(p->listener, muted, err)) return false;
+  p->muted = muted;
+  return true;
 }
 
 size_t peer_count(const struct peer *p) {

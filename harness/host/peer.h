@@ -48,6 +48,8 @@ void peer_stop(struct peer *p, bool reset);
 bool peer_start(struct peer *p, struct err *err);
 /* Like a process that was stopped by SIGSTOP: connects and bytes are taken by the kernel, nothing comes back. */
 void peer_pause(struct peer *p, bool paused);
+/* Whoever wants to connect gets no answer, as net_listener_mute; also after stop and start. */
+bool peer_mute(struct peer *p, bool muted, struct err *err);
 
 size_t peer_count(const struct peer *p);                     /* connections accepted so far */
 struct peer_conn *peer_conn(const struct peer *p, size_t n); /* n from 1; NULL if it has ended */

@@ -29,7 +29,9 @@ struct net_ops {
   void (*close)(struct stream *s);
   void (*reset)(struct stream *s);
   bool (*vanish)(struct stream *s, struct err *err);
+  bool (*can_vanish)(struct net *n, struct err *why);
   void (*listener_pause)(struct net_listener *l, bool paused);
+  bool (*listener_mute)(struct net_listener *l, bool muted, struct err *err);
   void (*listener_free)(struct net_listener *l);
 };
 

@@ -226,6 +226,13 @@ void evlisten_pause(struct net_listener *listener, bool paused) {
   evlisten_update(l);
 }
 
+bool evlisten_mute(struct net_listener *listener, bool muted, struct err *err) {
+  struct evlisten *l = evlisten_of(listener);
+  if (l->is_unix) return err_set(err, "who connects to a Unix socket is always answered");
+  evworld_deafen(l->source.fd, muted);
+  return true;
+}
+
 static void evlisten_remove_file(const struct evlisten *l) {
   struct stat st;
   if (!l->is_unix || l->source.fd < 0 || lstat(l->listener.url.path, &st) != 0) return;

@@ -24,6 +24,7 @@ struct evlisten {
 struct net_listener *evlisten_new(struct net *n, const struct url *u, const struct net_listen_options *options,
                                   struct err *err);
 void evlisten_pause(struct net_listener *l, bool paused);
+bool evlisten_mute(struct net_listener *l, bool muted, struct err *err);
 void evlisten_free(struct net_listener *l);
 
 /* One of its streams has ended. */

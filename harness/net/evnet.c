@@ -54,7 +54,9 @@ static const struct net_ops evnet_ops = {
   .close = evstream_close,
   .reset = evstream_reset,
   .vanish = evstream_vanish,
+  .can_vanish = evstream_can_vanish,
   .listener_pause = evlisten_pause,
+  .listener_mute = evlisten_mute,
   .listener_free = evlisten_free,
 };
 
@@ -65,6 +67,7 @@ struct net *evnet_new(struct err *err) {
     return NULL;
   }
   net_init(&w->net, &evnet_ops);
+  w->vanish_error = -1;
   w->buffer = mem_resize(NULL, NET_READ_MAX);
   return &w->net;
 }

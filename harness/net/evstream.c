@@ -2,13 +2,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "net/evconnect.h"
@@ -253,19 +253,31 @@ void evstream_reset(struct stream *stream) {
   evstream_free(s);
 }
 
+static bool evstream_no_repair(struct err *err, int why) {
+  return err_set(err, "a connection can vanish only with TCP_REPAIR, which needs the capability CAP_NET_ADMIN: %s",
+                 strerror(why));
+}
+
 /* From here on the kernel neither answers nor ends the connection: what comes in is dropped unread by a filter of one
  * instruction, so that not even the other end's writes are told that nobody is here; TCP_REPAIR makes the close silent,
  * whenever it comes. */
 static bool evstream_mute(int fd, struct err *err) {
-  struct sock_filter drop[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
-  struct sock_fprog program = { .len = 1, .filter = drop };
   int on = 1;
-  if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0) {
-    return err_set(err, "a connection can vanish only with TCP_REPAIR, which needs the capability CAP_NET_ADMIN: %s",
-                   strerror(errno));
-  }
-  setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+  if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0) return evstream_no_repair(err, errno);
+  evworld_deafen(fd, true);
   return true;
+}
+
+bool evstream_can_vanish(struct net *n, struct err *why) {
+  struct evworld *w = evworld_of(n);
+  int on = 1;
+  if (w->vanish_error < 0) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return true; /* what is short now may not be when it counts */
+    w->vanish_error = setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0 ? 0 : errno;
+    close(fd);
+  }
+  return w->vanish_error == 0 || evstream_no_repair(why, w->vanish_error);
 }
 
 bool evstream_vanish(struct stream *stream, struct err *err) {

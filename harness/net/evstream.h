@@ -49,5 +49,6 @@ void evstream_set_buffers(struct stream *stream, size_t send, size_t receive);
 void evstream_close(struct stream *stream);
 void evstream_reset(struct stream *stream);
 bool evstream_vanish(struct stream *stream, struct err *err);
+bool evstream_can_vanish(struct net *n, struct err *why);
 
 #endif

@@ -1,11 +1,21 @@
 #include "net/evworld.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/evlisten.h"
+
+void evworld_deafen(int fd, bool deaf) {
+  struct sock_filter drop[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
+  struct sock_fprog program = { .len = 1, .filter = drop };
+  int none = 0;
+  if (deaf) setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+  else setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
+}
 
 void evworld_freed(struct evworld *w) {
   for (struct evlisten *l = w->starving; l; l = l->starving_next) evloop_raise(&l->source);

@@ -18,12 +18,17 @@ struct evworld {
   struct evlisten *starving; /* listeners that wait for descriptors */
   int mute[EVWORLD_MUTE_MAX];
   unsigned mute_count, mute_next;
+  int vanish_error; /* of TCP_REPAIR here; -1: not tried yet */
   struct evworld *abandoned_next;
 };
 
 static inline struct evworld *evworld_of(struct net *n) {
   return (struct evworld *)n;
 }
+
+/* What comes in to that socket is dropped unread by the system, as if it had been lost on the way: connects, too, if it
+ * listens. */
+void evworld_deafen(int fd, bool deaf);
 
 /* A descriptor was closed: listeners that wait for one try again. */
 void evworld_freed(struct evworld *w);

@@ -120,6 +120,14 @@ void net_listener_pause(struct net_listener *l, bool paused) {
   l->net->ops->listener_pause(l, paused);
 }
 
+bool net_listener_mute(struct net_listener *l, bool muted, struct err *err) {
+  return l->net->ops->listener_mute(l, muted, err);
+}
+
+bool net_can_vanish(struct net *n, struct err *why) {
+  return n->ops->can_vanish(n, why);
+}
+
 void net_listener_free(struct net_listener *l) {
   if (l) l->net->ops->listener_free(l);
 }

@@ -38,6 +38,9 @@ void net_wake(struct net *n);
  * NET_LINGER_NS, so that what comes meanwhile is read together. A wake-up costs more than reading. */
 void net_linger(struct net *n);
 
+/* Whether a connection can end without a word to the other end (stream_vanish); `why` (may be NULL): why not. */
+bool net_can_vanish(struct net *n, struct err *why);
+
 void net_free(struct net *n); /* all streams, listeners and timers must be gone */
 
 /* Timers live in their owners. `fire` is called once, in a turn, with the timer cleared; set it again there to repeat.
@@ -80,6 +83,9 @@ struct net_listener *net_listen(struct net *n, const struct url *u, const struct
 const struct url *net_listener_url(const struct net_listener *l);
 /* Nothing is accepted while paused; the system goes on taking connections up to the backlog. */
 void net_listener_pause(struct net_listener *l, bool paused);
+/* The system answers nobody who wants to connect, not even by a refusal: their connects wait. False with a sentence
+ * where that cannot be done. */
+bool net_listener_mute(struct net_listener *l, bool muted, struct err *err);
 void net_listener_free(struct net_listener *l); /* streams that it accepted live on */
 
 #endif

@@ -215,10 +215,84 @@ static void test_fin(void **state) {
   link_end(&l);
 }
 
+/* Who is not reset sees an orderly end. */
+static void check_who(const char *rule, enum stream_end client, enum stream_end server) {
+  struct link l;
+  link_begin(&l);
+  link_rule(&l, rule);
+  link_send(&l.client, ACKS, 12);
+  link_send(&l.server, ACKS, 12);
+  TURN_UNTIL(&l, l.client.ended && l.server.ended);
+  assert_int_equal(l.client.how, client);
+  assert_int_equal(l.server.how, server);
+  assert_null(chain_stream(l.client.chain));
+  assert_int_equal(l.fired, 1);
+  link_end(&l);
+}
+
+static void test_who(void **state) {
+  (void)state;
+  check_who("up PUBACK id 2 at_byte 3 rst who=both", STREAM_RESET, STREAM_RESET);
+  check_who("up PUBACK id 2 at_byte 3 rst who=broker", STREAM_FIN, STREAM_RESET);
+  check_who("up PUBACK id 2 at_byte 3 rst who=client", STREAM_RESET, STREAM_FIN);
+  check_who("down PUBACK id 2 at_byte 3 rst who=broker", STREAM_FIN, STREAM_RESET);
+  check_who("down PUBACK id 2 at_byte 3 rst who=client", STREAM_RESET, STREAM_FIN);
+}
+
+/* Meaning 5: before it resets, the other kernel has all bytes up to there, also when nobody reads them yet. */
+static void test_5_a_reset_comes_behind_the_bytes(void **state) {
+  (void)state;
+  struct link l;
+  struct buffer b;
+  buffer_init(&b, 1 << 20);
+  for (int i = 0; i < 60; i++) injectrig_publish(&b, "a", 0, 0, 1000);
+  size_t size = buffer_size(&b);
+  link_begin(&l);
+  link_rule(&l, "up PUBLISH nth 60 at_byte 500 rst");
+  chain_pause(l.server.chain, true);
+  link_send(&l.client, (const char *)buffer_slice(&b).data, size);
+  TURN_UNTIL(&l, l.client.ended);
+  assert_int_equal(l.client.how, STREAM_RESET);
+  assert_int_equal(l.client.wrote, size / 60 * 59 + 500);
+  assert_int_equal(buffer_size(&l.server.in), 0);
+  chain_pause(l.server.chain, false);
+  TURN_UNTIL(&l, l.server.ended);
+  assert_int_equal(l.server.how, STREAM_RESET);
+  assert_int_equal(buffer_size(&l.server.in), l.client.wrote);
+  assert_memory_equal(buffer_slice(&l.server.in).data, buffer_slice(&b).data, l.client.wrote);
+  link_end(&l);
+  buffer_fini(&b);
+}
+
+/* The way out and the way in at a rate, and a connection that closes slowly, by the clock of the machine. */
+static void test_in_real_time(void **state) {
+  (void)state;
+  struct link l;
+  link_begin(&l);
+  link_rule(&l, "both bytes rate 100");
+  link_rule(&l, "up bytes at 250ms slow_close 100ms");
+  int64_t begin_ns = net_now(l.net);
+  link_send(&l.client, ACKS, 12);
+  link_send(&l.server, ACKS, 12);
+  TURN_UNTIL(&l, buffer_size(&l.client.in) == 12 && buffer_size(&l.server.in) == 12);
+  assert_true(net_now(l.net) >= begin_ns + 120 * MS);
+  assert_false(l.server.ended);
+  TURN_UNTIL(&l, l.server.ended);
+  assert_true(net_now(l.net) >= begin_ns + 340 * MS);
+  assert_int_equal(l.server.how, STREAM_FIN);
+  link_end(&l);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_reset_out),         cmocka_unit_test(test_reset_in), cmocka_unit_test(test_delay_and_drop),
-    cmocka_unit_test(test_release_and_stall), cmocka_unit_test(test_fin),
+    cmocka_unit_test(test_reset_out),
+    cmocka_unit_test(test_reset_in),
+    cmocka_unit_test(test_delay_and_drop),
+    cmocka_unit_test(test_release_and_stall),
+    cmocka_unit_test(test_fin),
+    cmocka_unit_test(test_who),
+    cmocka_unit_test(test_5_a_reset_comes_behind_the_bytes),
+    cmocka_unit_test(test_in_real_time),
   };
   return cmocka_run_group_tests_name("injectlink", tests, NULL, NULL);
 }

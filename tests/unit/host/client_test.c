@@ -135,6 +135,32 @@ static void test_connect_timeout(void **state) {
   hostrig_close(&r);
 }
 
+static struct client_gate silent_gate(void *arg) {
+  ++*(int *)arg;
+  return (struct client_gate){ .silent = true };
+}
+
+/* A connect that nobody answers: nothing is dialled, and the timeout ends it. */
+static void test_connect_in_silence(void **state) {
+  (void)state;
+  struct hostrig r;
+  struct err err;
+  int asked = 0;
+  hostrig_open(&r, "tcp://127.0.0.1:0", NULL);
+  client_on_dial(r.a.client, silent_gate, &asked);
+  struct session_connect o = { .client_id = slice_text("a"), .timeout_ns = 50000000, .version = SPEC_3_1_1 };
+  int64_t begin_ns = net_now(r.net);
+  assert_true(client_connect(r.a.client, peer_url(r.peer), &o, &err));
+  TURN_UNTIL(r.net, r.a.used);
+  assert_true(net_now(r.net) >= begin_ns + o.timeout_ns);
+  assert_string_equal(r.a.log, "connected -1|");
+  assert_int_equal(r.accepted, 0);
+  assert_int_equal(asked, 1);
+  assert_true(client_connect(r.a.client, peer_url(r.peer), &o, &err));
+  client_close(r.a.client);
+  hostrig_close(&r);
+}
+
 /* A burst on a healthy link is never refused, however small the buffer; on a link that takes nothing it is. */
 static void test_buffered_max(void **state) {
   (void)state;
@@ -547,6 +573,7 @@ int main(void) {
     cmocka_unit_test(test_stalled_then_closed),
     cmocka_unit_test(test_refused),
     cmocka_unit_test(test_connect_timeout),
+    cmocka_unit_test(test_connect_in_silence),
     cmocka_unit_test(test_buffered_max),
     cmocka_unit_test(test_ids),
     cmocka_unit_test(test_end_inside_events),

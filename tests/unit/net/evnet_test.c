@@ -534,6 +534,58 @@ static void test_unix_backlog(void **state) {
   rmdir(directory);
 }
 
+/* A listener that is mute answers nobody, not even by a refusal, and then it is as before. */
+static void test_mute(void **state) {
+  (void)state;
+  struct porter *p = porter_open("tcp://127.0.0.1:0", 0), *q;
+  struct seat silent, heard;
+  char url[300];
+  struct err err = { "" };
+  porter_url(p, url);
+  assert_true(net_listener_mute(p->listener, true, &err));
+  seat_connect(&silent, url, 50 * MS);
+  UNTIL(silent.ends);
+  assert_int_equal(silent.end, STREAM_TIMEOUT);
+  assert_int_equal(p->count, 0);
+  assert_true(net_listener_mute(p->listener, false, &err));
+  seat_connect(&heard, url, 5000 * MS);
+  UNTIL(heard.opened && p->count == 1);
+  seat_send(&heard, "x");
+  UNTIL(p->seats[0].in.end == 1);
+  seat_fini(&silent);
+  seat_fini(&heard);
+  porter_close(p);
+
+  char path[64], unix_url[80];
+  snprintf(path, sizeof path, "/tmp/evnet_test_mute.%d", (int)getpid());
+  snprintf(unix_url, sizeof unix_url, "unix://%s", path);
+  q = porter_open(unix_url, 0);
+  assert_false(net_listener_mute(q->listener, true, &err));
+  assert_non_null(strstr(err.text, "Unix socket"));
+  porter_close(q);
+}
+
+/* What is said of vanishing is what comes of it; a connection that vanished ends for nobody. */
+static void test_vanish(void **state) {
+  (void)state;
+  struct seat s;
+  struct err why = { "" }, err = { "" };
+  int fd = pair(&s);
+  bool can = net_can_vanish(world, &why);
+  bool did = stream_vanish(s.stream, &err);
+  assert_int_equal(can, did);
+  if (did) {
+    s.stream = NULL;
+    assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+    assert_false(plain_readable(fd, 50));
+  } else {
+    assert_non_null(strstr(why.text, "CAP_NET_ADMIN"));
+    assert_string_equal(why.text, err.text);
+  }
+  close(fd);
+  seat_fini(&s);
+}
+
 static void test_accept_max(void **state) {
   (void)state;
   char url[300];
@@ -1133,6 +1185,8 @@ int main(void) {
     EVNET_TEST(test_listen),
     EVNET_TEST(test_unix),
     EVNET_TEST(test_unix_backlog),
+    EVNET_TEST(test_mute),
+    EVNET_TEST(test_vanish),
     EVNET_TEST(test_accept_max),
     EVNET_TEST(test_partial_writes),
     EVNET_TEST(test_no_wait),
