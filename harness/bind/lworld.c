@@ -282,8 +282,8 @@ void lworld_check_keys(lua_State *L, int table, const char *what, const char *co
   }
   if (!unknown) return;
   const char *near = near_name(unknown, names);
-  if (near) luaL_error(L, "%s: unknown option '%s' (did you mean '%s'?)", what, unknown, near);
-  luaL_error(L, "%s: unknown option '%s'%s", what, unknown, lworld_list(L, names));
+  if (near) luaL_error(L, "%s: no option \"%s\", did you mean \"%s\"?", what, unknown, near);
+  luaL_error(L, "%s: no option \"%s\"%s", what, unknown, lworld_list(L, names));
 }
 
 struct slice lworld_slice(lua_State *L, int index) {
