@@ -117,13 +117,24 @@ static bool scope_accepts_entry(const struct scope *s, const struct rule *r, str
   return true;
 }
 
-/* The newest rule of that name. */
+/* "#3" */
+static const struct scope_rule *scope_numbered(const struct scope *s, struct slice name) {
+  size_t n = 0;
+  if (name.size < 2 || name.size > 6 || name.data[0] != '#') return NULL;
+  for (size_t i = 1; i < name.size; i++) {
+    if (name.data[i] < '0' || name.data[i] > '9') return NULL;
+    n = n * 10 + (size_t)(name.data[i] - '0');
+  }
+  return n >= 1 && n <= s->count ? s->rules[n - 1] : NULL;
+}
+
+/* The newest rule of that name, or the one of that number. */
 static const struct scope_rule *scope_find(const struct scope *s, struct slice name) {
   for (size_t i = s->count; i > 0; i--) {
     const struct rule_term *own = rule_term(s->rules[i - 1]->rule, WORDS_NAME);
     if (own && slice_equal(own->args[0].text, name)) return s->rules[i - 1];
   }
-  return NULL;
+  return scope_numbered(s, name);
 }
 
 static bool scope_knows_after(const struct scope *s, const struct rule *r, struct err *err) {
@@ -197,6 +208,10 @@ uint64_t scope_seen(const struct scope_rule *r) {
 
 uint64_t scope_fired(const struct scope_rule *r) {
   return r->all.fired;
+}
+
+uint64_t scope_number(const struct scope_rule *r) {
+  return r->site;
 }
 
 static struct stage *scope_stage(struct list_node *of_rule) {

@@ -60,6 +60,7 @@ void scope_remove(struct scope_rule *r);
 const struct rule *scope_rule_of(const struct scope_rule *r);
 uint64_t scope_seen(const struct scope_rule *r); /* packets (or events) that matched its `what` and `which` selectors */
 uint64_t scope_fired(const struct scope_rule *r);
+uint64_t scope_number(const struct scope_rule *r); /* of the rule in its scope, from 1: `after #3` */
 
 /* Lets the `n` oldest held packets go; 0: all, and ends the rule. Returns how many went. */
 size_t scope_release(struct scope_rule *r, size_t n);

@@ -122,17 +122,20 @@ static bool select_looks_inside(const struct rule *r) {
   return false;
 }
 
-bool select_matches(const struct rule *r, const struct unit *u, const struct select_client *c) {
+static bool select_matches_inside(const struct rule *r, const struct unit *u, const struct select_client *c) {
   struct packet p = { 0 };
   struct buffer scratch;
   struct select_packet s = { u, &p, c, r };
-  if (!select_terms(r, &s, false, false)) return false;
-  if (!select_looks_inside(r)) return true;
   buffer_init(&scratch, SELECT_START_MAX + 8);
   bool good = select_decode(u, c, &scratch, &p);
   bool matches = select_terms(r, &s, true, !good);
   buffer_fini(&scratch);
   return matches;
+}
+
+bool select_matches(const struct rule *r, const struct unit *u, const struct select_client *c) {
+  struct select_packet s = { u, NULL, c, r };
+  return select_terms(r, &s, false, false) && (!select_looks_inside(r) || select_matches_inside(r, u, c));
 }
 
 /* Positions. */

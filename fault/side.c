@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "fault/glide.h"
 #include "fault/inject_fields.h"
 #include "mqtt/decode.h"
 
@@ -53,6 +54,7 @@ struct stage *side_add(struct side *s, struct scope_rule *rule, struct scope_tal
 }
 
 static void side_remove(struct side *s, size_t place) {
+  if (s->met == s->stages[place]) s->met = NULL;
   s->paces -= stage_paces(s->stages[place]);
   stage_free(s->stages[place]);
   s->count--;
@@ -241,15 +243,19 @@ static void side_follow(struct side *s, struct slice bytes) {
   }
 }
 
-static void side_pass_through(struct side *s, struct slice bytes) {
+void side_emit(struct side *s, struct slice bytes) {
   struct unit *u = s->out.tail;
-  side_follow(s, bytes);
   s->emitted += bytes.size;
   if (!u || u->alone || buffer_size(&u->bytes) >= SIDE_CHUNK_MAX) {
     u = unit_new(&s->held);
     unit_push(&s->out, u);
   }
   unit_append(u, bytes);
+}
+
+static void side_pass_through(struct side *s, struct slice bytes) {
+  side_follow(s, bytes);
+  side_emit(s, bytes);
 }
 
 void side_skip(struct side *s, struct slice partial) {
@@ -307,6 +313,9 @@ static size_t side_take_pieces(struct side *s, struct slice bytes) {
   while (taken < bytes.size) {
     if (inject_follow(s->inject)) side_pump(s);
     struct slice rest = slice_first(slice_from(bytes, taken), side_room(s));
+    size_t by = glide_pass(s, rest);
+    taken += by;
+    rest = slice_from(rest, by);
     size_t before = rest.size;
     uint64_t from = s->framer.have ? s->framer.from : 0;
     if (!before || (taken && side_is_cut_short(s, rest))) break;

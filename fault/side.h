@@ -42,6 +42,8 @@ struct side {
   uint64_t cut_at;
   enum chain_end cut_end;
   size_t shut_count; /* so many stages, from the first, are shut: a rule has ended the direction there */
+  struct stage *met; /* the first stage whose rule means the packet of that index, at that byte: found in passing */
+  uint64_t met_index, met_at;
 };
 
 void side_init(struct side *s, struct inject *inject, enum chain_direction direction, bool up);
@@ -77,6 +79,14 @@ void side_end_now(struct side *s, enum chain_end end);
 static inline bool side_is_full(const struct side *s) {
   return s->held >= SIDE_FULL && s->out.head;
 }
+
+/* The stage that means this packet, where the rules up to there were asked about it already; else NULL. */
+static inline const struct stage *side_met(const struct side *s, const struct unit *u) {
+  return s->met && !u->injected && u->index == s->met_index ? s->met : NULL;
+}
+
+/* Bytes that are ready to go out, behind the others. */
+void side_emit(struct side *s, struct slice bytes);
 
 /* The work of the framing stage: one piece of what came in. False: nothing to do. */
 bool side_frame(struct side *s, struct unit_queue *in);

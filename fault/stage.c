@@ -231,9 +231,8 @@ static bool stage_place(struct stage *g, const struct unit *u, uint64_t *at) {
   return select_position(g->rule->rule, u->total, g->action->after, at);
 }
 
-/* Whether the rule means this packet (or its start, of a large one), and where it is to act. Counts. What overtakes a
- * packet is not overtaken itself. */
-static bool stage_means(struct stage *g, const struct unit *u, uint64_t *at) {
+/* What overtakes a packet is not overtaken itself. */
+bool stage_means(struct stage *g, const struct unit *u, uint64_t *at) {
   bool partial = u->gone || u->total > INJECT_PACKET_MAX;
   if ((partial && g->action->whole) || !select_matches(g->rule->rule, u, &g->side->inject->client)) return false;
   bool possible = stage_place(g, u, at);
@@ -241,9 +240,17 @@ static bool stage_means(struct stage *g, const struct unit *u, uint64_t *at) {
   return stage_counts(g) && possible && !g->behind;
 }
 
+/* The same for a packet that the rules up to some stage may have been asked about already. */
+static bool stage_means_still(struct stage *g, const struct unit *u, uint64_t *at) {
+  const struct stage *met = side_met(g->side, u);
+  if (!met || g->place > met->place) return stage_means(g, u, at);
+  *at = g->side->met_at;
+  return g == met;
+}
+
 static void stage_meet(struct stage *g, struct unit *u) {
   uint64_t at;
-  bool means = stage_means(g, u, &at);
+  bool means = stage_means_still(g, u, &at);
   uint32_t gone = u->gone;
   if (means) stage_fire(g, u, at);
   unit_strip(u);
@@ -501,6 +508,12 @@ void stage_retire(struct stage *g) {
   g->rule = NULL;
   g->tally = NULL;
   g->side->retired++;
+}
+
+bool stage_is_open(const struct stage *g) {
+  bool waits = g->in.head || g->line.head || g->released.head || g->join || g->copied || g->behind || g->gathered;
+  bool busy = g->mid || g->stalled || g->discards || g->aims || g->then || g->closed || g->retired;
+  return !waits && !busy && !g->rule->removed;
 }
 
 bool stage_is_idle(const struct stage *g) {

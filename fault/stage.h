@@ -55,6 +55,12 @@ int64_t stage_deadline(const struct stage *g);
 void stage_retire(struct stage *g);
 bool stage_is_idle(const struct stage *g);
 
+/* Nothing waits or is in progress in it: a packet that its rule does not mean would go on at once. */
+bool stage_is_open(const struct stage *g);
+
+/* Whether the rule means this packet (or its start, of a large one), and where it is to act. Counts. */
+bool stage_means(struct stage *g, const struct unit *u, uint64_t *at);
+
 /* Whether it has a line of a certain rate. */
 static inline bool stage_paces(const struct stage *g) {
   return g->kind && g->action == action_row(WORDS_RATE);

@@ -426,6 +426,7 @@ static int lscope_rule_index(lua_State *L) {
   const char *key = luaL_checkstring(L, 2);
   struct lscope_rule_box *box = lscope_check_rule(L);
   if (strcmp(key, "seen") == 0) lua_pushinteger(L, (lua_Integer)scope_seen(box->rule));
+  else if (strcmp(key, "number") == 0) lua_pushinteger(L, (lua_Integer)scope_number(box->rule));
   else if (strcmp(key, "fired") == 0) lua_pushinteger(L, (lua_Integer)scope_fired(box->rule));
   else lua_getfield(L, lua_upvalueindex(1), key);
   return 1;

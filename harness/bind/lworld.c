@@ -265,18 +265,25 @@ static const char *lworld_list(lua_State *L, const char *const *names) {
   return lua_tostring(L, -1);
 }
 
+static bool lworld_is_among(const char *key, const char *const *names) {
+  while (*names && strcmp(*names, key) != 0) names++;
+  return *names != NULL;
+}
+
 void lworld_check_keys(lua_State *L, int table, const char *what, const char *const *names) {
+  const char *unknown = NULL; /* the first by letters: tables have no order to go by */
   table = lua_absindex(L, table);
   for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
-    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-    size_t i = 0;
-    while (key && names[i] && strcmp(names[i], key) != 0) i++;
-    if (key && names[i]) continue;
-    if (!key) luaL_error(L, "%s: options are named, but there is a %s as a key", what, luaL_typename(L, -2));
-    const char *near = near_name(key, names);
-    if (near) luaL_error(L, "%s: no option \"%s\", did you mean \"%s\"?", what, key, near);
-    luaL_error(L, "%s: no option \"%s\"%s", what, key, lworld_list(L, names));
+    if (lua_type(L, -2) != LUA_TSTRING) {
+      luaL_error(L, "%s: options are named, but there is a %s as a key", what, luaL_typename(L, -2));
+    }
+    const char *key = lua_tostring(L, -2);
+    if (!lworld_is_among(key, names) && (!unknown || strcmp(key, unknown) < 0)) unknown = key;
   }
+  if (!unknown) return;
+  const char *near = near_name(unknown, names);
+  if (near) luaL_error(L, "%s: no option \"%s\", did you mean \"%s\"?", what, unknown, near);
+  luaL_error(L, "%s: no option \"%s\"%s", what, unknown, lworld_list(L, names));
 }
 
 struct slice lworld_slice(lua_State *L, int index) {

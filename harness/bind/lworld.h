@@ -63,7 +63,7 @@ void lworld_use_timeline(lua_State *L, int index, struct timeline *t);
  * __close. Each may be NULL. */
 void lworld_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction index, lua_CFunction gc);
 
-/* Raises "unknown option 'x' (did you mean 'y'?)" for a key of the table that is not among `names` (NULL ends). */
+/* Raises for a key of the table that is not among `names` (NULL ends); the sentence has the near name. */
 void lworld_check_keys(lua_State *L, int table, const char *what, const char *const *names);
 
 /* A string argument or field as a borrowed slice. */

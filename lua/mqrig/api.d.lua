@@ -244,6 +244,10 @@ function run:settle(options) end
 ---@param value any
 function run:note(column, value) end
 
+--- Ends the scenario here, as skipped: it cannot be run in these surroundings, for this reason.
+---@param reason string
+function t:skip(reason) end
+
 --- Puts a line on the timeline; values that are no text are printed in full.
 function t:log(...) end
 
@@ -748,7 +752,8 @@ function link:rst() end
 --- Half-closes it: the other end sees an end of file, its own writes still arrive.
 function link:fin() end
 
---- From now on nothing passes, and neither end is told.
+--- From now on nothing passes, and neither end is told. That needs the capability CAP_NET_ADMIN and TCP; without, the
+--- connection is not read any more instead, and the timeline says so.
 function link:vanish() end
 
 --- Stops the flow both ways until `resume`.
@@ -791,8 +796,10 @@ function rule_sentence:topic(filter) end
 ---@param glob string
 function rule_sentence:client(glob) end
 
---- Only PUBLISH with DUP set, or with `false` not set.
----@param value? boolean
+--- Only PUBLISH with DUP set, or with `false` not set. With a number it is an action: the packet goes on, and then so
+--- many times more, each an exact copy.
+---@param value? boolean|integer
+---@return rule|nil
 function rule_sentence:dup(value) end
 
 --- Only PUBLISH with RETAIN set, or with `false` not set.
@@ -808,9 +815,30 @@ function rule_sentence:size(low, high) end
 ---@param code integer
 function rule_sentence:reason(code) end
 
+--- Only packets with this property, or with this value of it. Properties are of MQTT 5.0: in this version an error.
+---@param name string
+---@param value? any
+function rule_sentence:prop(name, value) end
+
 --- Only packets for which `fn(packet)` is true. It must not wait.
 ---@param fn fun(packet: packet): boolean
 function rule_sentence:where(fn) end
+
+--- Only what comes after another rule of the same place has fired, on whichever connection: the rule, or its name.
+--- Occurrences are counted from then on.
+---@param rule rule|string
+function rule_sentence:after(rule) end
+
+--- Only what comes in this time, in seconds since the connection began: from the first up to the second. Occurrences
+--- are counted within.
+---@param from duration
+---@param to duration
+function rule_sentence:during(from, to) end
+
+--- The first packet from this time on, counted from the beginning of the connection. On `"bytes"` the rule acts by the
+--- clock at that time, whether bytes come or not.
+---@param time duration
+function rule_sentence:at(time) end
 
 --- Of the packets that match only the first on each connection.
 function rule_sentence:first() end
@@ -865,11 +893,23 @@ function rule_sentence:name(text) end
 ---@return rule
 function rule_sentence:delay(d) end
 
+--- Action: bytes pass at so many a second, and hold everything behind them back; up to 64 KiB wait, then the sender
+--- feels it.
+---@param bytes_per_s integer|string
+---@return rule
+function rule_sentence:rate(bytes_per_s) end
+
 --- Action: hands the bytes on in pieces of n, with a gap between them.
 ---@param n integer|string
 ---@param gap? duration
 ---@return rule
 function rule_sentence:split(n, gap) end
+
+--- Action: gathers bytes until n are there, but no longer than d (0.2 s), and hands them on in one go.
+---@param n integer|string
+---@param d? duration
+---@return rule
+function rule_sentence:coalesce(n, d) end
 
 --- Action: nothing passes any more in this direction, for so long or for ever; the sender feels it.
 ---@param d? duration
@@ -881,9 +921,24 @@ function rule_sentence:stall(d) end
 ---@return rule
 function rule_sentence:blackhole(d) end
 
---- Action: resets the connection; bytes before the place arrive first.
+--- Action: turns one bit over: bit 0 (the lowest) to 7, of the byte counted from 0 (negative: from the end), of the
+--- packet or of one of its fields, by the name that it has in a packet's table; on `"bytes"`, of the stream. What is not
+--- said is drawn from the seed.
+---@param where? { bit: integer, byte: integer, field: string }
 ---@return rule
-function rule_sentence:rst() end
+function rule_sentence:corrupt(where) end
+
+--- Action: only the first n bytes of the packet go on, or with a negative n all but the last; what follows it follows
+--- at once. On `"bytes"` all behind the first n of the stream is thrown away.
+---@param n integer
+---@return rule
+function rule_sentence:truncate(n) end
+
+--- Action: resets the connection; bytes before the place arrive first. `who`: which end sees a reset, `"client"`,
+--- `"broker"` or `"both"`; the other sees an orderly end.
+---@param options? { who: "client"|"broker"|"both" }
+---@return rule
+function rule_sentence:rst(options) end
 
 --- Action: half-closes it.
 ---@param direction? "up"|"down"
@@ -894,7 +949,13 @@ function rule_sentence:fin(direction) end
 ---@return rule
 function rule_sentence:close() end
 
---- Action: neither end hears from the other any more, and none is told.
+--- Action: nothing passes any more in this direction, and after that time the connection is closed in order. On
+--- `"close"`: the end that is on its way takes so much longer.
+---@param d duration
+---@return rule
+function rule_sentence:slow_close(d) end
+
+--- Action: neither end hears from the other any more, and none is told; see `link:vanish`.
 ---@return rule
 function rule_sentence:vanish() end
 
@@ -902,9 +963,24 @@ function rule_sentence:vanish() end
 ---@return rule
 function rule_sentence:refuse() end
 
+--- Action, on connect: nothing is sent, and the connect timeout ends it. On accept of a peer or a proxy: for as long as
+--- the rule is there, the system answers nobody who wants to connect; it takes no occurrence, since nobody sees them.
+---@return rule
+function rule_sentence:no_answer() end
+
+--- Action, on connect and accept of a proxy: the client is accepted, and what it sends goes nowhere.
+---@return rule
+function rule_sentence:dead_upstream() end
+
 --- Action: takes the packet away.
 ---@return rule
 function rule_sentence:drop() end
+
+--- Action: the next n packets (1) of the direction overtake it; what overtakes is not overtaken itself. With the end of
+--- the direction it goes on without waiting for more.
+---@param n? integer
+---@return rule
+function rule_sentence:overtake(n) end
 
 --- Action: takes the packet out of the stream until `rule:release`.
 ---@return rule
@@ -967,6 +1043,10 @@ rig.fault = fault
 ---@return string
 function fault.raw(text) end
 
+--- Always this delay.
+---@param delay duration
+function fault.fixed(delay) end
+
 --- Delays around a mean with this deviation, never below 0.
 ---@param mean duration
 ---@param deviation duration
@@ -980,6 +1060,12 @@ function fault.uniform(low, high) end
 --- Many short delays, few long ones.
 ---@param mean duration
 function fault.exponential(mean) end
+
+--- Delays of at least this, with a tail that is the longer the smaller the shape: half of them are below
+--- `least * 2^(1/shape)`.
+---@param least duration
+---@param shape number
+function fault.pareto(least, shape) end
 
 --- Whether a value is one of these distributions.
 ---@param value any

@@ -209,6 +209,14 @@ function Context:sweep(options, fn)
   return require("mqrig.sweep").run(self, options, fn)
 end
 
+--- Ends the scenario here: it cannot be run in these surroundings, for this reason.
+function Context:skip(reason)
+  if type(reason) ~= "string" then
+    blame.raise(("t:skip takes the reason, a text, not %s"):format(show.value(reason)))
+  end
+  failure.skip(reason)
+end
+
 --- Puts a line on the timeline.
 function Context:log(...)
   local words = table.pack(...)

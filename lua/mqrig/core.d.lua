@@ -64,7 +64,7 @@ function core.client_scope(client) end           -- core.scope of its link, made
 --- scope:rule(text [, {where=fn(packet)->bool, rewrite=fn(packet)->packet|bytes|nil}]) -> core.rule; raises with the parser's sentence
 --- scope:act("rst"|"fin"|"vanish"|"stall"|"resume" [, "in"|"out"])   on all connections of the scope that are up, now
 ---@class core.rule
---- rule.seen, rule.fired integers; rule:off(); rule:release([n]) -> integer; rule:text(); rule:met() -> true | false, sentence
+--- rule.number its place among the rules of its scope, from 1; rule.seen, rule.fired integers; rule:off(); rule:release([n]) -> integer; rule:text(); rule:met() -> true | false, sentence
 
 --- Peers: listening brokers.
 ---@param options { url=string|nil, name=string|nil, queued_max=, message_max=, inflight_max=, backlog=, accept_max=, on={...} }
@@ -128,6 +128,9 @@ return core
 --- peer options: scripted=boolean (default true). false: packets are not shown to handlers, which costs less.
 --- A fault rule's text, checked without a place to put it: its canonical form, or nil and the parser's sentence.
 function core.rule_check(text) end
+--- Whether a connection can end without a word to the other end; else why not, and what is done instead.
+---@return boolean, string|nil
+function core.can_vanish() end
 
 --- Fault proxies.
 ---@class core.proxy

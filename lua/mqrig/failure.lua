@@ -37,6 +37,17 @@ function M.late(what, within_ns, hint)
   M.raise { message = ("%s within %g s%s"):format(what, within_ns / 1e9, hint and ": " .. hint or "") }
 end
 
+local Skip = { __name = "skip" }
+
+--- Ends the scenario as one that cannot be run here.
+function M.skip(reason)
+  error(setmetatable({ reason = reason }, Skip), 0)
+end
+
+function M.is_skip(value)
+  return getmetatable(value) == Skip
+end
+
 function M.is(value)
   return getmetatable(value) == Failure
 end

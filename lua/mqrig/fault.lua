@@ -110,6 +110,11 @@ function M.is_distribution(value)
   return getmetatable(value) == Distribution
 end
 
+--- Always this delay.
+function M.fixed(delay)
+  return distribution("fixed", delay)
+end
+
 --- Delays around `mean` with this deviation, never below 0.
 function M.normal(mean, deviation)
   return distribution("normal", mean, deviation)
@@ -123,6 +128,16 @@ end
 --- Many short delays, few long ones.
 function M.exponential(mean)
   return distribution("exponential", mean)
+end
+
+--- At least `least`, with a tail that is the longer the smaller the shape (a number above 0).
+function M.pareto(least, shape)
+  if math.type(shape) == nil or not (shape >= 0.001 and shape <= 1000) then
+    blame.raise(("fault.pareto: the shape is a number from 0.001 to 1000, not %s"):format(tostring(shape)))
+  end
+  local digits = ("%.9f"):format(shape):gsub("0+$", ""):gsub("%.$", "")
+  local text = ("pareto(%s,%s)"):format(M.duration_text(blame.duration_ns(least, "fault.pareto")), digits)
+  return setmetatable({ text = text }, Distribution)
 end
 
 return M

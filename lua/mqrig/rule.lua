@@ -71,6 +71,8 @@ for name, places in pairs(sentence.obligations) do
     local words = sentence.clause(name, places, ...)
     if self.raw.seen > 0 then
       blame.raise(("%s comes too late: packets have passed since the rule was made"):format(name))
+    elseif self.followed then
+      blame.raise(("%s comes too late: another rule is to act after this one"):format(name))
     end
     self.raw:off()
     self.text = self.text .. " " .. words
@@ -83,7 +85,7 @@ M.handle_meta = object.class("rule", Handle, handle_computed, "text", "hooks raw
 M.handle_meta.__close = Handle.off
 
 local function new_handle(link, rule_text, hooks, group)
-  local handle = { link = link, text = rule_text, hooks = hooks, group = group or false }
+  local handle = { link = link, text = rule_text, hooks = hooks, group = group or false, followed = false }
   install(handle)
   handle.file, handle.line = blame.where()
   setmetatable(handle, M.handle_meta)
@@ -136,12 +138,31 @@ for name, places in pairs(sentence.actions) do
   end
 end
 
---- dup(), dup(false): packets with or without the DUP flag.
+--- dup(), dup(false): packets with or without the DUP flag. dup(n): the action, the packet n times more.
 function Builder:dup(value)
   if type(value) == "number" then
-    blame.raise "the action dup(n) is not in this version"
+    return finish(self, sentence.clause("dup", { "integer" }, value))
   end
   return add(self, sentence.clause("dup", { "flag" }, value == nil or value))
+end
+
+--- Only packets with that property, and with that value of it.
+function Builder:prop(name, value)
+  if value ~= nil then
+    name = ("%s=%s"):format(tostring(name), tostring(value))
+  end
+  return add(self, sentence.clause("prop", { "text" }, name))
+end
+
+--- Only what comes after another rule of this place has fired: the rule, or the name it was given.
+function Builder:after(rule)
+  if getmetatable(rule) ~= M.handle_meta then
+    return add(self, sentence.clause("after", { "text" }, rule))
+  elseif rule.link ~= self.link then
+    blame.raise "after: the other rule belongs to another place, and what fires there is not known here"
+  end
+  rule.followed = true
+  return add(self, "after #" .. rule.raw.number)
 end
 
 local function hook(self, name, fn)
@@ -179,9 +200,9 @@ function Builder:retain(value)
   return add(self, sentence.clause("retain", sentence.clauses.retain, value == nil or value))
 end
 
-for name in pairs(sentence.later) do
+for name, why in pairs(sentence.absent) do
   Builder[name] = function()
-    blame.raise(("the word %s is not in this version"):format(name))
+    blame.raise(("%s cannot be done: %s"):format(name, why))
   end
 end
 

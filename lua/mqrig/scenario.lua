@@ -77,7 +77,9 @@ end
 -- The failure as the result has it.
 local function describe(failed)
   local e = failed.error
-  if failure.is(e) then
+  if failure.is_skip(e) then
+    return { skip = e.reason }
+  elseif failure.is(e) then
     return {
       message = e.message,
       expected = e.expected,
@@ -238,6 +240,9 @@ local function run_open(scenario, options, result)
   local t = new_context(scenario, options, scheduler, timeline)
   local failed = run_body(scenario, options, scheduler, t)
   core.memory_limit(0)
+  if failed and failed.skip then
+    result.skip, failed = failed.skip, nil
+  end
   if failed then
     collectgarbage() -- a scenario may have failed for want of memory
     failed = complete(failed, scenario, timeline, options.verbose)
@@ -274,8 +279,8 @@ function M.run(scenario, options)
   local result = { verdict = "skipped", reason = reason, duration_ns = 0, logs = {} }
   if not reason then
     run_open(scenario, options, result)
-    result.verdict = result.failure and "failed" or "passed"
-    result.reason = result.failure and result.failure.message
+    result.verdict = result.failure and "failed" or result.skip and "skipped" or "passed"
+    result.reason = result.failure and result.failure.message or result.skip
   end
   result.duration_ns = core.now() - began_ns
   return result

@@ -87,6 +87,31 @@ function M.bytes(value, what)
   end)
 end
 
+local spot_known = blame.set "field byte bit"
+
+-- { field = "topic", byte = 3, bit = 0 }: "field=topic,byte=3,bit=0".
+local function spot(value, what)
+  local options = blame.options(value, spot_known, what)
+  local parts = {}
+  if options.field ~= nil then
+    parts[1] = "field=" .. text(options.field, what .. ": field")
+  end
+  for _, name in ipairs { "byte", "bit" } do
+    if options[name] ~= nil then
+      parts[#parts + 1] = name .. "=" .. integer(options[name], ("%s: %s"):format(what, name))
+    end
+  end
+  return #parts > 0 and table.concat(parts, ",") or nil
+end
+
+local who_known = blame.set "who"
+
+-- { who = "client" }: "who=client".
+local function who(value, what)
+  local options = blame.options(value, who_known, what)
+  return options.who ~= nil and "who=" .. text(options.who, what .. ": who") or nil
+end
+
 local kinds = {
   integer = integer,
   ratio = ratio,
@@ -96,6 +121,8 @@ local kinds = {
   size = size,
   flag = flag,
   direction = direction,
+  spot = spot,
+  who = who,
 }
 
 -- Word by word the kinds of its values; "?": it may be left out.
@@ -108,6 +135,8 @@ M.clauses = {
   retain = { "flag" },
   size = { "size", "size?" },
   reason = { "integer" },
+  during = { "duration", "duration" },
+  at = { "duration" },
   first = {},
   nth = { "integer" },
   range = { "integer", "integer" },
@@ -122,23 +151,42 @@ M.clauses = {
 
 M.actions = {
   delay = { "distribution" },
+  rate = { "size" },
   split = { "size", "duration?" },
+  coalesce = { "size", "duration?" },
   stall = { "duration?" },
   blackhole = { "duration?" },
-  rst = {},
+  corrupt = { "spot?" },
+  truncate = { "integer" },
+  rst = { "who?" },
   fin = { "direction?" },
   close = {},
+  slow_close = { "duration" },
   vanish = {},
   refuse = {},
+  no_answer = {},
+  dead_upstream = {},
   drop = {},
+  overtake = { "integer?" },
   hold = {},
 }
 
 M.obligations = { must_fire = { "integer?" }, may_fire = {}, name = { "text" } }
 
---- Words that are planned.
-M.later = blame.set [[prop after during at rate coalesce corrupt truncate slow_close no_answer dead_upstream overtake
-  cert alert stall_at close_without_notify]]
+local needs_tls = "it is about TLS, which connections of this version do not have"
+local needs_simulation = "it exists in simulation only, and this is a real network"
+
+--- Words that can do nothing here, and why.
+M.absent = {
+  cert = needs_tls,
+  alert = needs_tls,
+  stall_at = needs_tls,
+  close_without_notify = needs_tls,
+  loss = needs_simulation,
+  partition = needs_simulation,
+  oneway = needs_simulation,
+  heal = needs_simulation,
+}
 
 --- "name value value"
 function M.clause(name, places, ...)
@@ -151,7 +199,7 @@ function M.clause(name, places, ...)
     local value = select(i, ...)
     local kind = place:gsub("%?$", "")
     if value ~= nil then
-      words[#words + 1] = kinds[kind](value, name)
+      words[#words + 1] = kinds[kind](value, name) -- none where its table is empty
     elseif kind == place then
       blame.raise(("%s lacks its value, %s"):format(name, #places == 1 and "one" or "number " .. i))
     end

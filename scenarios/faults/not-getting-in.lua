@@ -30,3 +30,31 @@ scenario("a delayed connect takes that much longer", function(t)
   client:connect()
   expect(t:now() - began):is_at_least(0.05)
 end)
+
+scenario("a connect that nobody answers ends with its timeout", function(t)
+  local client = t:client { timeout = 0.1 }
+  client.link:on("connect"):first():no_answer()
+  local began = t:now()
+  expect(client:try_connect()):equals(mqtt.FAILURE)
+  expect(t:now() - began):is_at_least(0.1)
+  expect(client:try_connect()):equals(mqtt.SUCCESS)
+end)
+
+scenario("a peer that answers nobody, for as long as the rule is there", function(t)
+  local peer = t:peer()
+  local client = t:client { broker = peer, timeout = 0.1 }
+  do
+    local _ <close> = peer.up:on("accept"):no_answer()
+    expect(client:try_connect()):equals(mqtt.FAILURE)
+  end
+  expect(client:try_connect()):equals(mqtt.SUCCESS)
+end)
+
+scenario("a proxy whose upstream is dead takes connections, and nothing comes back", function(t)
+  local proxy = t:proxy()
+  proxy.up:on("connect"):first():across():dead_upstream()
+  local client = t:client { url = proxy.url, timeout = 0.1 }
+  expect(client:try_connect()):equals(mqtt.FAILURE)
+  expect(proxy.stats.connections):equals(1)
+  expect(client:try_connect()):equals(mqtt.SUCCESS)
+end)

@@ -36,15 +36,25 @@ static bool inject_fuzz_rewrite(void *arg, const struct packet *p, struct buffer
   return buffer_append(out, slice_first(p->raw, p->raw.size - p->type % 2)) && p->flags != 7;
 }
 
-/* Time that passes between two pieces makes a difference where it should: those rules are left out of the comparison.
+/* Time that passes between two pieces makes a difference where it should, and so does a line that is full: those rules
+ * are left out of the comparison. What comes in as bytes comes before the packets in it: so is what one has to do with
+ * the other.
  */
 static bool inject_fuzz_is_timed(const char *text) {
-  return strstr(text, "blackhole ") || strstr(text, "stall ") || strchr(text, '(');
+  return strstr(text, "blackhole ") || strstr(text, "stall ") || strchr(text, '(') || strstr(text, "rate") ||
+         strstr(text, "dup") || (strstr(text, "bytes") && strstr(text, "after"));
+}
+
+/* Copies of copies of copies would take for ever. */
+static bool inject_fuzz_is_endless(const struct inject_fuzz *f, const char *text) {
+  const char *copies = strstr(text, "dup ");
+  return copies && (f->count > 0 || strlen(copies) > 6);
 }
 
 static void inject_fuzz_add(struct inject_fuzz *f, const char *text, bool *timed) {
   struct err err;
-  struct rule *r = f->count < INJECT_FUZZ_RULES_MAX ? rule_parse(text, &err) : NULL;
+  bool fits = f->count < INJECT_FUZZ_RULES_MAX && !inject_fuzz_is_endless(f, text);
+  struct rule *r = fits ? rule_parse(text, &err) : NULL;
   if (!r) return;
   *timed |= inject_fuzz_is_timed(text);
   rule_set_hooks(r, &(struct rule_hooks){ .where = strstr(text, "where") ? inject_fuzz_where : NULL,

@@ -80,13 +80,13 @@ end
 local sentence = require "mqrig.sentence"
 local words = {}
 for _, name in ipairs(object.names(require("mqrig.rule").builder_meta)) do
-  words[#words + 1] = not sentence.later[name] and name or nil
+  words[#words + 1] = not sentence.absent[name] and name or nil
 end
 same("rule_sentence", stub_names "rule_sentence", words)
 
 same("expectation", stub_names "expectation", keys(require("mqrig.expect").verbs))
 same("fault", stub_names "fault", {
-  "raw", "normal", "uniform", "exponential", "is_distribution", "any",
+  "raw", "fixed", "normal", "uniform", "exponential", "pareto", "is_distribution", "any",
 })
 for name in pairs(stub_names "fault") do
   assert(require("mqrig.fault")[name])

@@ -16,6 +16,7 @@ function scope:rule(text, hooks)
     error("column 1: refused", 0)
   end
   installed = { text_given = text, hooks = hooks, seen = 0, fired = 0, is_met = false }
+  installed.number = 7
   function installed:text() return text end
   function installed:off() self.is_off = true end
   function installed:release(n) return n or 7 end
@@ -51,6 +52,31 @@ gives(peer.up:on("PUBLISH"):first():inject("\xd0\0", "before"), "up PUBLISH firs
 gives(peer.up:on("PUBLISH"):inject { type = "PINGREQ" }, "up PUBLISH inject hex:50494e47524551")
 gives(peer.up:on("PUBLISH"):nth(1.0):must_fire(1):name("x"):drop(), "up PUBLISH nth 1 drop must_fire 1 name x")
 
+gives(peer.up:on("PUBLISH"):dup():dup(2), "up PUBLISH dup true dup 2")
+gives(peer.up:on("PUBLISH"):overtake(), "up PUBLISH overtake")
+gives(peer.up:on("PUBLISH"):overtake(3), "up PUBLISH overtake 3")
+gives(peer.up:on("bytes"):rate("64k"), "up bytes rate 65536")
+gives(peer.up:on("bytes"):coalesce(1000), "up bytes coalesce 1000")
+gives(peer.up:on("bytes"):coalesce(1000, "20ms"), "up bytes coalesce 1000 20ms")
+gives(peer.up:on("PUBLISH"):truncate(-2), "up PUBLISH truncate -2")
+gives(peer.up:on("PUBLISH"):corrupt(), "up PUBLISH corrupt")
+gives(peer.up:on("PUBLISH"):corrupt {}, "up PUBLISH corrupt")
+gives(peer.up:on("PUBLISH"):corrupt { bit = 3, byte = -1, field = "topic" },
+  "up PUBLISH corrupt field=topic,byte=-1,bit=3")
+gives(peer.up:on("PUBLISH"):rst { who = "client" }, "up PUBLISH rst who=client")
+gives(peer.up:on("PUBLISH"):slow_close(2), "up PUBLISH slow_close 2000ms")
+gives(peer.up:on("connect"):no_answer(), "up connect no_answer")
+gives(peer.up:on("accept"):dead_upstream(), "up accept dead_upstream")
+gives(peer.up:on("PUBLISH"):prop("user_property"):drop(), "up PUBLISH prop user_property drop")
+gives(peer.up:on("PUBLISH"):prop("content_type", "json"):drop(), 'up PUBLISH prop "content_type=json" drop')
+gives(peer.up:on("PUBLISH"):during(0.5, "2s"):drop(), "up PUBLISH during 500ms 2000ms drop")
+gives(peer.up:on("bytes"):at(1):rst(), "up bytes at 1000ms rst")
+gives(peer.down:on("bytes"):delay(fault.fixed(0.1)), "down bytes delay fixed(100ms)")
+gives(peer.down:on("bytes"):delay(fault.pareto("5ms", 1.5)), "down bytes delay pareto(5ms,1.5)")
+gives(peer.down:on("PUBACK"):after("the cut"):drop(), 'down PUBACK after "the cut" drop')
+local before = peer.up:on("PUBLISH"):rst()
+gives(peer.down:on("PUBACK"):after(before):drop(), "down PUBACK after #7 drop")
+
 local seen = function() end
 gives(peer.up:on("PUBLISH"):where(seen):rewrite(print), "up PUBLISH where rewrite")
 assert(installed.hooks.where == seen and installed.hooks.rewrite == print)
@@ -77,7 +103,16 @@ misused(function() peer.down:on("PUBACK"):where(1) end, "where takes a function"
 misused(function() peer.down:on() end, "name of a packet")
 misused(function() peer.down:on("refused"):drop() end, "column 1: refused")
 misused(function() peer.down:on("PUBACK"):delay("x") end, "duration")
-misused(function() peer.down:on("PUBACK"):rate(5) end, "not in this version")
+misused(function() peer.down:on("PUBACK"):rate() end, "rate lacks its value")
+misused(function() peer.down:on("PUBACK"):cert "expired" end, "about TLS")
+misused(function() peer.down:on("PUBACK"):loss(0.5) end, "in simulation only")
+misused(function() peer.down:on("PUBACK"):corrupt { bits = 1 } end, 'did you mean "bit"')
+misused(function() peer.down:on("PUBACK"):corrupt { byte = "x" } end, "corrupt: byte takes an integer")
+misused(function() peer.down:on("PUBACK"):rst { whom = "client" } end, 'did you mean "who"')
+misused(function() peer.down:on("PUBACK"):dup(1.5) end, "dup takes an integer")
+misused(function() peer.down:on("PUBACK"):delay(fault.pareto(1, 0)) end, "the shape is a number")
+misused(function() before:may_fire() end, "another rule is to act after this one")
+misused(function() link.new(scenario, scope, "c1").up:on("PUBLISH"):after(before) end, "another place")
 misused(function() peer:rst() end, "no connection that is up")
 misused(function() peer:rst("x") end, "takes no arguments")
 misused(function()

@@ -147,6 +147,24 @@ static void rules_on_getting_in(void **state) {
   proxyrig_close(&r);
 }
 
+/* The client is accepted and hears nothing, whatever it says, and the upstream of nobody. */
+static void dead_upstream_is_silence(void **state) {
+  struct proxyrig r;
+  struct err err;
+  (void)state;
+  proxyrig_open(&r);
+  proxyrig_rule(&r, "up accept dead_upstream");
+  int client = proxyrig_client(&r);
+  proxyrig_send_text(client, "hello");
+  TURN_UNTIL(&r, r.fired == 1 && proxy_counts(r.proxy).bytes_up == 5);
+  for (int i = 0; i < 10; i++) assert_true(net_turn(r.net, net_now(r.net) + PROXYRIG_LOOK_NS, &err));
+  proxyrig_expect_silence(client);
+  assert_int_equal(r.opened, 0);
+  close(client);
+  TURN_UNTIL(&r, r.ended == 1);
+  proxyrig_close(&r);
+}
+
 /* Disabled and enabled. */
 
 static void disable(bool reset) {
@@ -315,6 +333,7 @@ int main(void) {
     cmocka_unit_test(connections_are_numbered),
     cmocka_unit_test(rules_come_and_go),
     cmocka_unit_test(rules_on_getting_in),
+    cmocka_unit_test(dead_upstream_is_silence),
     cmocka_unit_test(disabled_is_refused_and_enabled_goes_on),
     cmocka_unit_test(handlers_may_free_the_proxy),
     cmocka_unit_test(handler_may_reset_what_was_accepted),

@@ -421,11 +421,29 @@ static void a_vanished_connection_is_silent(void **state) {
   close(upstream);
 }
 
+static void rule_of_a_vanishing(bool up) {
+  struct proxyrig r;
+  int client, upstream;
+  proxyrig_open(&r);
+  proxyrig_pair(&r, &client, &upstream);
+  proxyrig_rule(&r, up ? "up PUBLISH vanish" : "down PUBLISH vanish");
+  publish_on(up ? client : upstream);
+  TURN_UNTIL(&r, r.ended || r.troubles);
+  if (r.troubles) assert_non_null(strstr(r.trouble, "CAP_NET_ADMIN"));
+  else assert_string_equal(r.why, "vanished");
+  proxyrig_expect_silence(client);
+  proxyrig_expect_silence(upstream);
+  close(client);
+  close(upstream);
+  proxyrig_close(&r);
+}
+
 static void rules_end_both_sides(void **state) {
   (void)state;
   for (int up = 0; up < 2; up++) {
     rule_of_a_half_close(up);
     rule_of_a_close(up);
+    rule_of_a_vanishing(up);
   }
 }
 

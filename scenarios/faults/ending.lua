@@ -1,0 +1,136 @@
+-- How connections end: reset, half-closed, closed at once or slowly, or without a word. A position says behind which
+-- byte; what stands before it arrives first.
+local rig = require "mqrig"
+local mqtt, scenario, expect = rig.mqtt, rig.scenario, rig.expect
+
+local function connected(t, options)
+  local peer = t:peer()
+  local c = t:client { broker = peer, clean = options and options.clean }
+  c:connect()
+  return c, peer
+end
+
+-- Three messages of QoS 1, one after the other; their codes once all are known.
+local function publish_three(c)
+  local sent = {}
+  for i = 1, 3 do
+    sent[i] = c:send("faults/ending", ("message %d"):format(i), { qos = 1 })
+  end
+  return { sent[1]:wait(), sent[2]:wait(), sent[3]:wait() }
+end
+
+local incomplete, disconnected = mqtt.ERROR_OPERATION_INCOMPLETE, mqtt.ERROR_DISCONNECTED
+
+-- Where in the second PUBLISH it resets, and what becomes of the three.
+local positions = {
+  { "in place of the packet", function(rule) return rule end, { mqtt.FAILURE, disconnected }, 1 },
+  { "before it", function(rule) return rule:before() end, { mqtt.FAILURE, disconnected }, 1 },
+  { "within it", function(rule) return rule:at_byte(7) end, { mqtt.FAILURE, disconnected }, 1 },
+  { "before its last byte", function(rule) return rule:at_byte(-1) end, { mqtt.FAILURE, disconnected }, 1 },
+  { "behind it", function(rule) return rule:after_packet() end, { incomplete, disconnected }, 2 },
+}
+
+for _, position in ipairs(positions) do
+  local where, place, codes, arrived = table.unpack(position)
+  scenario("rst: " .. where, function(t)
+    local c, peer = connected(t)
+    local held = peer.down:on("PUBACK"):hold()
+    place(c.link.up:on("PUBLISH"):nth(2)):rst()
+    local got = publish_three(c)
+    expect(got):equals { incomplete, table.unpack(codes) }
+    expect(c:wait_lost()):equals(-1)
+    t:wait(function() return not peer:conn() end)
+    expect(#peer:received("PUBLISH")):equals(arrived)
+    expect(peer:log()):contains("reset by the other end")
+    held:off()
+  end)
+end
+
+-- Which end sees a reset; the other sees an orderly end.
+local ends = {
+  { "both", "reset by the other end" },
+  { "broker", "reset by the other end" },
+  { "client", "closed by the other end" },
+}
+for _, case in ipairs(ends) do
+  local who, log = table.unpack(case)
+  scenario("rst: as the " .. who .. " sees it", function(t)
+    local c, peer = connected(t)
+    c.link.up:on("PUBLISH"):first():after_packet():rst { who = who }
+    local sent = c:send("faults/ending", "x", { qos = 1 })
+    expect(sent:wait()):equals(incomplete)
+    expect(c:wait_lost()):equals(-1)
+    t:wait(function() return not peer:conn() end)
+    expect(peer:log()):contains(log)
+  end)
+end
+
+scenario("fin: this direction is shut, the other goes on", function(t)
+  local peer = t:peer()
+  local raw = t:raw_client { broker = peer }
+  raw:send("CONNECT", { client_id = "raw" })
+  raw:recv("CONNACK")
+  peer.down:on("PINGRESP"):after_packet():fin()
+  raw:send("PINGREQ")
+  raw:recv("PINGRESP")
+  expect(raw:wait_closed()):equals("fin")
+end)
+
+scenario("fin: of the direction that is named", function(t)
+  local c, peer = connected(t)
+  c.link.up:on("PUBLISH"):first():fin("down")
+  c:send("faults/ending", "x", { qos = 1 })
+  expect(c:wait_lost()):equals(-1)
+  t:wait(function() return #peer:received("PUBLISH") == 1 end)
+end)
+
+scenario("close: in order, behind what was sent", function(t)
+  local c, peer = connected(t)
+  c.link.up:on("PUBLISH"):nth(2):close()
+  local one, two = c:send("faults/ending", "1", { qos = 0 }), c:send("faults/ending", "2", { qos = 1 })
+  expect(one:wait()):equals(mqtt.SUCCESS)
+  expect(two:wait()):differs(mqtt.SUCCESS)
+  expect(c:wait_lost()):equals(-1)
+  t:wait(function() return not peer:conn() end)
+  expect(#peer:received("PUBLISH")):equals(1)
+  expect(peer:log()):contains("closed by the other end")
+end)
+
+scenario("slow_close: silence, and then the end", function(t)
+  local c, peer = connected(t)
+  c.link.up:on("PUBLISH"):first():slow_close("60ms")
+  local began = t:now()
+  c:send("faults/ending", "x", { qos = 1 })
+  expect(c:wait_lost()):equals(-1)
+  expect(t:now() - began):is_at_least(0.055)
+  expect(#peer:received("PUBLISH")):equals(0)
+end)
+
+scenario("slow_close: an end that is on its way takes longer", function(t)
+  local c, peer = connected(t)
+  c.link.down:on("close"):first():slow_close("60ms")
+  local began = t:now()
+  peer:conn():close()
+  expect(c:wait_lost()):equals(-1)
+  expect(t:now() - began):is_at_least(0.055)
+end)
+
+scenario("vanish: neither end is told", function(t)
+  local c, peer = connected(t)
+  c.link.up:on("PUBLISH"):first():vanish()
+  local one = c:send("faults/ending", "1", { qos = 1 })
+  local two = c:send("faults/ending", "2", { qos = 0 })
+  expect(two:wait()):equals(mqtt.SUCCESS)     -- the transport takes it
+  t:sleep(0.1)
+  expect(one.code):is_nil()
+  expect(c.state):equals("connected")
+  expect(peer:conn().is_open):is_true()
+  expect(#peer:received("PUBLISH")):equals(0)
+end)
+
+scenario("vanish: noticed by keepalive only", { timeout = 15 }, function(t)
+  local peer = t:peer()
+  local c = t:connect { broker = peer, keepalive = 1 }
+  c.link:vanish()
+  expect(c:wait_lost { within = 8 }):equals(-1)
+end)
