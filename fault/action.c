@@ -41,31 +41,33 @@ static void action_coalesce(struct stage *g, struct unit *u, size_t at) {
   stage_gather(g, u, (size_t)g->args[0].number, action_later(g, wait_ns));
 }
 
-/* The size of the next piece: of bytes, pieces are counted from where the rule began, however they came in. */
-static size_t action_piece(const struct stage *g, const struct unit *u) {
-  size_t most = (size_t)g->args[0].number, size = buffer_size(&u->bytes);
-  if (g->kind == WORDS_BYTES) most -= (size_t)((g->passed - size - g->aim) % most);
-  return most < size ? most : size;
+/* How many bytes the next piece has. */
+static uint64_t action_piece(struct stage *g) {
+  uint64_t number = 2 * g->pieces++ + g->side->up;
+  uint64_t bits = scope_draw(g->rule, SCOPE_USE_SPLIT, g->side->inject->number, number);
+  int64_t size = distribution_draw(&g->args[0].distribution, bits);
+  return size > 0 ? (uint64_t)size : 1;
 }
 
-/* When the next piece may go: the gap is between pieces. */
-static int64_t action_piece_ns(const struct stage *g, const struct unit *u) {
-  int64_t gap_ns = g->args[1].given ? g->args[1].number : 0;
-  size_t into = (size_t)((g->passed - buffer_size(&u->bytes) - g->aim) % (uint64_t)g->args[0].number);
-  bool continues = g->kind == WORDS_BYTES && into > 0;
-  int64_t after_ns = g->line_ns + (continues ? 0 : gap_ns);
-  return after_ns > stage_now(g) ? after_ns : stage_now(g);
+/* When bytes may go that begin a piece, or continue one: the gap is between pieces. */
+static int64_t action_piece_ns(const struct stage *g) {
+  int64_t gap_ns = g->args[1].given && !g->piece ? g->args[1].number : 0;
+  return g->line_ns + gap_ns > stage_now(g) ? g->line_ns + gap_ns : stage_now(g);
 }
 
+/* Every packet begins a piece; pieces of bytes go on however they come in. */
 static void action_split(struct stage *g, struct unit *u, size_t at) {
-  u = stage_pass_before(g, u, at);
-  while (u) {
-    size_t size = action_piece(g, u);
-    int64_t ready_ns = action_piece_ns(g, u);
-    struct unit *rest = size < buffer_size(&u->bytes) ? unit_split(u, size) : NULL;
+  struct unit *rest = stage_pass_before(g, u, at);
+  if (g->kind != WORDS_BYTES) g->piece = 0;
+  while (rest) {
+    int64_t ready_ns = action_piece_ns(g);
+    if (!g->piece) g->piece = action_piece(g);
+    bool cut = g->piece < buffer_size(&rest->bytes);
+    u = cut ? unit_take(rest, (size_t)g->piece) : rest;
+    if (!cut) rest = NULL;
+    g->piece -= buffer_size(&u->bytes);
     u->alone = true;
     stage_wait(g, u, ready_ns);
-    u = rest;
   }
 }
 

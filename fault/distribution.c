@@ -5,26 +5,26 @@
 
 struct distribution_row {
   const char *name;
-  unsigned args; /* the first is a duration */
-  bool shaped;   /* the second is a number, not another duration */
+  unsigned args; /* the first is in the unit */
+  bool shaped;   /* the second is a plain number */
   int64_t (*draw)(const struct distribution *d, struct rng *rng);
 };
 
 static int64_t distribution_constant(const struct distribution *d, struct rng *rng) {
   (void)rng;
-  return d->a_ns;
+  return d->a;
 }
 
 static int64_t distribution_uniform(const struct distribution *d, struct rng *rng) {
-  return d->a_ns + (int64_t)rng_below(rng, (uint64_t)(d->b_ns - d->a_ns) + 1);
+  return d->a + (int64_t)rng_below(rng, (uint64_t)(d->b - d->a) + 1);
 }
 
 /* The sum of twelve uniform numbers is nearly normal, with deviation 1: no logarithm, no root. */
 static int64_t distribution_normal(const struct distribution *d, struct rng *rng) {
   int64_t sum = -6 * (INT64_C(1) << 32);
   for (int i = 0; i < 12; i++) sum += (int64_t)(rng_next(rng) >> 32);
-  int64_t off_ns = (int64_t)((__int128)sum * d->b_ns / (INT64_C(1) << 32));
-  return d->a_ns + off_ns < 0 ? 0 : d->a_ns + off_ns;
+  int64_t off = (int64_t)((__int128)sum * d->b / (INT64_C(1) << 32));
+  return d->a + off < 0 ? 0 : d->a + off;
 }
 
 /* -log2 of (x / 2^63) with 32 bits behind the point, for x from 1 to 2^63: the bits of a logarithm come from squaring
@@ -47,7 +47,7 @@ static uint64_t distribution_minus_log2(uint64_t x) {
 static int64_t distribution_exponential(const struct distribution *d, struct rng *rng) {
   const uint64_t ln2 = 2977044472; /* 2^32 times the natural logarithm of 2 */
   uint64_t log = distribution_minus_log2((rng_next(rng) >> 1) | 1);
-  return (int64_t)((((unsigned __int128)log * ln2) >> 32) * (uint64_t)d->a_ns >> 32);
+  return (int64_t)((((unsigned __int128)log * ln2) >> 32) * (uint64_t)d->a >> 32);
 }
 
 /* 2^(1/2), 2^(1/4), 2^(1/8) and so on, with 62 bits behind the point. */
@@ -74,11 +74,10 @@ static uint64_t distribution_exp2(uint32_t part) {
 /* a / u^(1/b): as a power of two. */
 static int64_t distribution_pareto(const struct distribution *d, struct rng *rng) {
   uint64_t log = distribution_minus_log2((rng_next(rng) >> 1) | 1);
-  unsigned __int128 power = (unsigned __int128)log * VALUE_RATIO_ONE / (uint64_t)d->b_ns;
-  uint64_t once = (uint64_t)(((unsigned __int128)(uint64_t)d->a_ns * distribution_exp2((uint32_t)power)) >> 62);
+  unsigned __int128 power = (unsigned __int128)log * VALUE_RATIO_ONE / (uint64_t)d->b;
+  uint64_t once = (uint64_t)(((unsigned __int128)(uint64_t)d->a * distribution_exp2((uint32_t)power)) >> 62);
   unsigned __int128 doublings = power >> 32;
-  if (doublings >= 57 || once > (uint64_t)VALUE_DURATION_MAX_NS >> doublings)
-    return d->a_ns ? VALUE_DURATION_MAX_NS : 0;
+  if (doublings >= 57 || once > (uint64_t)DISTRIBUTION_MAX >> doublings) return d->a ? DISTRIBUTION_MAX : 0;
   return (int64_t)(once << doublings);
 }
 
@@ -105,48 +104,50 @@ static bool distribution_inside(struct slice text, const char *name, struct slic
   return true;
 }
 
-static bool distribution_second(struct slice text, const struct distribution_row *row, int64_t *out) {
-  if (!row->shaped) return value_duration(text, out);
+/* A plain number, above 0. */
+static bool distribution_number(struct slice text, int64_t *out) {
   return value_number(text, out) && *out > 0;
 }
 
-static bool distribution_args(struct slice inside, const struct distribution_row *row, struct distribution *out) {
-  if (row->args == 1) return value_duration(distribution_trim(inside), &out->a_ns);
+static bool distribution_args(struct slice inside, const struct distribution_row *row,
+                              const struct distribution_unit *unit, struct distribution *out) {
+  if (row->args == 1) return unit->parse(distribution_trim(inside), &out->a);
   const uint8_t *comma = memchr(inside.data, ',', inside.size);
   if (!comma) return false;
   size_t first = (size_t)(comma - inside.data);
-  return value_duration(distribution_trim(slice_first(inside, first)), &out->a_ns) &&
-         distribution_second(distribution_trim(slice_from(inside, first + 1)), row, &out->b_ns);
+  bool (*second)(struct slice, int64_t *) = row->shaped ? distribution_number : unit->parse;
+  return unit->parse(distribution_trim(slice_first(inside, first)), &out->a) &&
+         second(distribution_trim(slice_from(inside, first + 1)), &out->b);
 }
 
-bool distribution_parse(struct slice text, struct distribution *out) {
+bool distribution_parse(struct slice text, const struct distribution_unit *unit, struct distribution *out) {
   *out = (struct distribution){ .shape = DISTRIBUTION_CONSTANT };
-  if (value_duration(text, &out->a_ns)) return true;
+  if (unit->parse(text, &out->a)) return true;
   for (unsigned shape = DISTRIBUTION_CONSTANT; shape < DISTRIBUTION_SHAPES; shape++) {
     const struct distribution_row *row = &distribution_rows[shape];
     struct slice inside;
     if (!distribution_inside(text, row->name, &inside)) continue;
     out->shape = shape;
-    return distribution_args(inside, row, out) && (shape != DISTRIBUTION_UNIFORM || out->a_ns <= out->b_ns);
+    return distribution_args(inside, row, unit, out) && (shape != DISTRIBUTION_UNIFORM || out->a <= out->b);
   }
   return false;
 }
 
-void distribution_print(const struct distribution *d, struct printer *to) {
+void distribution_print(const struct distribution *d, const struct distribution_unit *unit, struct printer *to) {
   const struct distribution_row *row = &distribution_rows[d->shape];
   bool plain = d->shape == DISTRIBUTION_CONSTANT;
   if (!plain) printer_put(to, "%s(", row->name);
-  value_put_duration(to, d->a_ns);
+  unit->put(to, d->a);
   if (row->args == 2) {
     printer_put(to, ",");
-    if (row->shaped) value_put_number(to, d->b_ns);
-    else value_put_duration(to, d->b_ns);
+    if (row->shaped) value_put_number(to, d->b);
+    else unit->put(to, d->b);
   }
   if (!plain) printer_put(to, ")");
 }
 
 int64_t distribution_draw(const struct distribution *d, uint64_t bits) {
   struct rng rng = { bits };
-  int64_t ns = distribution_rows[d->shape].draw(d, &rng);
-  return ns < VALUE_DURATION_MAX_NS ? ns : VALUE_DURATION_MAX_NS;
+  int64_t drawn = distribution_rows[d->shape].draw(d, &rng);
+  return drawn < DISTRIBUTION_MAX ? drawn : DISTRIBUTION_MAX;
 }

@@ -54,7 +54,7 @@ void scope_kick(struct scope *s, struct inject *filter);
 void scope_fire(struct scope_rule *r, struct scope_tally *tally, struct scope_firing *f);
 
 /* A draw of the scope for this rule: another one for each `use`. */
-enum scope_use { SCOPE_USE_PROB, SCOPE_USE_DELAY, SCOPE_USE_CORRUPT, SCOPE_USES };
+enum scope_use { SCOPE_USE_PROB, SCOPE_USE_DELAY, SCOPE_USE_CORRUPT, SCOPE_USE_SPLIT, SCOPE_USES };
 uint64_t scope_draw(const struct scope_rule *r, enum scope_use use, uint64_t conn, uint64_t occurrence);
 
 #endif

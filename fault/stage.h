@@ -35,6 +35,7 @@ struct stage {
   uint64_t ahead;
   struct pace pace;
   size_t gathered;           /* bytes put together so far */
+  uint64_t pieces, piece;    /* pieces begun; bytes that the last of them still lacks */
   enum chain_end then;       /* comes when the stall is over */
   uint8_t mask;              /* the bits of a byte that is about to be corrupted */
   bool retired, closed, mid; /* mid: a packet has gone on in part */

@@ -11,7 +11,7 @@
 #define TOXIC_MS_NS INT64_C(1000000)
 #define TOXIC_US_NS INT64_C(1000)
 
-#define TOXIC_PIECE_MS 10 /* of bandwidth */
+#define TOXIC_RATE_MAX INT64_C(1000000000) /* KB/s; more is not slower */
 
 /* Rules. */
 
@@ -34,12 +34,12 @@ static void toxic_latency(const struct toxic *t, uint64_t passed, struct printer
   printer_put(to, ")");
 }
 
-/* As with the original, 0 is no limit. In pieces: a kilobyte a second is a byte a millisecond. */
+/* As with the original, 0 is no limit. */
 static void toxic_bandwidth(const struct toxic *t, uint64_t passed, struct printer *to) {
   (void)passed;
   if (!t->numbers[0]) return;
-  toxic_begin(t, to, "bytes split ");
-  printer_put(to, "%lld %dms", (long long)t->numbers[0] * TOXIC_PIECE_MS, TOXIC_PIECE_MS);
+  toxic_begin(t, to, "bytes rate ");
+  printer_put(to, "%lld", (long long)(t->numbers[0] < TOXIC_RATE_MAX ? t->numbers[0] : TOXIC_RATE_MAX) * 1000);
 }
 
 static void toxic_slow_close(const struct toxic *t, uint64_t passed, struct printer *to) {
@@ -61,9 +61,11 @@ static void toxic_reset_peer(const struct toxic *t, uint64_t passed, struct prin
 
 static void toxic_slicer(const struct toxic *t, uint64_t passed, struct printer *to) {
   (void)passed;
-  if (!t->numbers[0]) return;
+  long long size = t->numbers[0], variation = t->numbers[1];
+  if (!size) return;
   toxic_begin(t, to, "bytes split ");
-  printer_put(to, "%lld", (long long)t->numbers[0]);
+  if (variation) printer_put(to, "uniform(%lld,%lld)", size > variation ? size - variation : 1, size + variation);
+  else printer_put(to, "%lld", size);
   if (!t->numbers[2]) return;
   printer_put(to, " ");
   value_put_duration(to, t->numbers[2] * TOXIC_US_NS);

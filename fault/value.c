@@ -166,6 +166,26 @@ static bool value_parse_piece(struct slice token, struct value *out) {
   return value_parse_size(token, out) && out->number > 0;
 }
 
+static void value_put_size(struct printer *to, int64_t n) {
+  if (n && n % (1 << 20) == 0) printer_put(to, "%lldM", (long long)(n >> 20));
+  else if (n && n % (1 << 10) == 0) printer_put(to, "%lldk", (long long)(n >> 10));
+  else printer_put(to, "%lld", (long long)n);
+}
+
+static bool value_piece(struct slice token, int64_t *out) {
+  struct value v;
+  bool is_piece = value_parse_piece(token, &v);
+  *out = v.number;
+  return is_piece;
+}
+
+const struct distribution_unit value_durations = { value_duration, value_put_duration };
+static const struct distribution_unit value_pieces = { value_piece, value_put_size };
+
+static bool value_parse_pieces(struct slice token, struct value *out) {
+  return distribution_parse(token, &value_pieces, &out->distribution);
+}
+
 static bool value_parse_gather(struct slice token, struct value *out) {
   return value_parse_piece(token, out) && out->number <= VALUE_GATHER_MAX;
 }
@@ -183,7 +203,7 @@ static bool value_parse_duration(struct slice token, struct value *out) {
 }
 
 static bool value_parse_distribution(struct slice token, struct value *out) {
-  return distribution_parse(token, &out->distribution);
+  return distribution_parse(token, &value_durations, &out->distribution);
 }
 
 static bool value_one_of(struct slice token, const char *one, const char *zero, int64_t *out) {
@@ -291,10 +311,7 @@ static void value_print_number(const struct value *v, struct printer *to) {
 }
 
 static void value_print_size(const struct value *v, struct printer *to) {
-  int64_t n = v->number;
-  if (n && n % (1 << 20) == 0) printer_put(to, "%lldM", (long long)(n >> 20));
-  else if (n && n % (1 << 10) == 0) printer_put(to, "%lldk", (long long)(n >> 10));
-  else value_print_number(v, to);
+  value_put_size(to, v->number);
 }
 
 static void value_print_ratio(const struct value *v, struct printer *to) {
@@ -306,7 +323,11 @@ static void value_print_duration(const struct value *v, struct printer *to) {
 }
 
 static void value_print_distribution(const struct value *v, struct printer *to) {
-  distribution_print(&v->distribution, to);
+  distribution_print(&v->distribution, &value_durations, to);
+}
+
+static void value_print_pieces(const struct value *v, struct printer *to) {
+  distribution_print(&v->distribution, &value_pieces, to);
 }
 
 static void value_print_flag(const struct value *v, struct printer *to) {
@@ -366,6 +387,9 @@ static const struct value_row value_rows[VALUE_KINDS] = {
                      value_print_number },
   [VALUE_SIZE] = { "a number of bytes (1500, 64k, 2M)", value_parse_size, NULL, value_print_size },
   [VALUE_PIECE] = { "a number of bytes from 1 (16, 64k, 2M)", value_parse_piece, NULL, value_print_size },
+  [VALUE_PIECES] = { "a number of bytes from 1 (16, 64k) or uniform(100,300), normal(200,50), exponential(200), "
+                     "pareto(100,1.5)",
+                     value_parse_pieces, NULL, value_print_pieces },
   [VALUE_GATHER] = { "a number of bytes from 1 to 1M (1500, 64k)", value_parse_gather, NULL, value_print_size },
   [VALUE_COPIES] = { "how many times more (1 to 1000)", value_parse_copies, NULL, value_print_number },
   [VALUE_RATIO] = { "a probability (0.25 or 25%)", value_parse_ratio, NULL, value_print_ratio },

@@ -6,7 +6,7 @@
 #include "fault/distribution.h"
 #include "fault/spot.h"
 
-#define VALUE_DURATION_MAX_NS (INT64_C(1000) * 86400 * 1000000000)
+#define VALUE_DURATION_MAX_NS DISTRIBUTION_MAX
 #define VALUE_RATIO_ONE       1000000000 /* a ratio is in parts of this */
 #define VALUE_GATHER_MAX      (1 << 20)  /* bytes put together */
 #define VALUE_COPIES_MAX      1000
@@ -20,6 +20,7 @@ enum value_kind {
   VALUE_OFFSET,       /* whole, also negative */
   VALUE_SIZE,         /* bytes: 1500, 64k, 2M */
   VALUE_PIECE,        /* the same, from 1 */
+  VALUE_PIECES,       /* such a size, or uniform(100,300) */
   VALUE_GATHER,       /* the same, to VALUE_GATHER_MAX */
   VALUE_COPIES,       /* 1 to VALUE_COPIES_MAX */
   VALUE_RATIO,        /* 0.25, 25% */
@@ -53,6 +54,9 @@ void value_fini(struct value *v);
 
 /* What is expected, for a sentence: "a duration (250ms, 1.5s)". */
 const char *value_expected(enum value_kind kind);
+
+/* Of VALUE_DISTRIBUTION. */
+extern const struct distribution_unit value_durations;
 
 bool value_duration(struct slice token, int64_t *out_ns);
 void value_put_duration(struct printer *to, int64_t ns);

@@ -99,7 +99,7 @@ static const struct words_row words_rows[WORDS_IDS] = {
 
   [WORDS_DELAY] = WORDS_ACTS_AT("delay", WORDS_ONE(VALUE_DISTRIBUTION), WORDS_ALL, ""),
   [WORDS_RATE] = WORDS_ACTS_AT("rate", WORDS_ONE(VALUE_PIECE), WORDS_DATA, "there are no bytes here to be slowed down"),
-  [WORDS_SPLIT] = WORDS_ACTS_AT("split", WORDS_WITH(VALUE_PIECE, VALUE_DURATION), WORDS_DATA,
+  [WORDS_SPLIT] = WORDS_ACTS_AT("split", WORDS_WITH(VALUE_PIECES, VALUE_DURATION), WORDS_DATA,
                                 "there are no bytes here to be split"),
   [WORDS_COALESCE] = WORDS_ACTS("coalesce", WORDS_WITH(VALUE_GATHER, VALUE_DURATION), WORDS_DATA,
                                 "there are no bytes here to be put together"),

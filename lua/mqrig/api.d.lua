@@ -899,8 +899,9 @@ function rule_sentence:delay(d) end
 ---@return rule
 function rule_sentence:rate(bytes_per_s) end
 
---- Action: hands the bytes on in pieces of n, with a gap between them.
----@param n integer|string
+--- Action: hands the bytes on in pieces of n, with a gap between them; n is a size, or a distribution of sizes
+--- (`fault.uniform(100, 300)`).
+---@param n integer|string|table
 ---@param gap? duration
 ---@return rule
 function rule_sentence:split(n, gap) end
@@ -1043,8 +1044,8 @@ rig.fault = fault
 ---@return string
 function fault.raw(text) end
 
---- Always this delay.
----@param delay duration
+--- Always this delay. For `delay` the values of a distribution are durations; for `split` they are sizes.
+---@param delay duration|integer
 function fault.fixed(delay) end
 
 --- Delays around a mean with this deviation, never below 0.

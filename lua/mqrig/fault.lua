@@ -1,6 +1,7 @@
 -- fault: what rules and scripted peers are told in values: malformed bytes as typed hex, and distributions of delays.
 
 local blame = require "mqrig.blame"
+local units = require "mqrig.units"
 
 local M = {}
 
@@ -80,14 +81,6 @@ function M.raw(text)
   return bytes
 end
 
--- A distribution prints as the text that rules have for it.
-local Distribution = { __name = "distribution" }
-Distribution.__index = Distribution
-
-function Distribution:__tostring()
-  return self.text
-end
-
 --- Nanoseconds in the largest unit that keeps them whole: "250ms".
 function M.duration_text(ns)
   if ns % 1000000 == 0 then
@@ -98,12 +91,31 @@ function M.duration_text(ns)
   return ("%dns"):format(ns)
 end
 
-local function distribution(name, ...)
+-- What is drawn, times or sizes, shows where a distribution is used: until then it holds its values as they were given.
+local Distribution = { __name = "distribution" }
+
+--- The text that rules have for it, each of its values written by `write`.
+function M.distribution_text(self, write)
   local values = {}
-  for i, value in ipairs { ... } do
-    values[i] = M.duration_text(blame.duration_ns(value, "fault." .. name))
+  for i, value in ipairs(self.values) do
+    values[i] = write(value)
   end
-  return setmetatable({ text = ("%s(%s)"):format(name, table.concat(values, ",")) }, Distribution)
+  values[#values + 1] = self.shape
+  return ("%s(%s)"):format(self.name, table.concat(values, ","))
+end
+
+function Distribution:__tostring()
+  return M.distribution_text(self, tostring)
+end
+
+local function distribution(name, shape, ...)
+  for i = 1, select("#", ...) do
+    local value = select(i, ...)
+    if not units.parse_size(value) then
+      blame.duration_ns(value, "fault." .. name)
+    end
+  end
+  return setmetatable({ name = name, shape = shape, values = { ... } }, Distribution)
 end
 
 function M.is_distribution(value)
@@ -112,22 +124,22 @@ end
 
 --- Always this delay.
 function M.fixed(delay)
-  return distribution("fixed", delay)
+  return distribution("fixed", nil, delay)
 end
 
 --- Delays around `mean` with this deviation, never below 0.
 function M.normal(mean, deviation)
-  return distribution("normal", mean, deviation)
+  return distribution("normal", nil, mean, deviation)
 end
 
 --- Delays from `low` to `high`, each as likely.
 function M.uniform(low, high)
-  return distribution("uniform", low, high)
+  return distribution("uniform", nil, low, high)
 end
 
 --- Many short delays, few long ones.
 function M.exponential(mean)
-  return distribution("exponential", mean)
+  return distribution("exponential", nil, mean)
 end
 
 --- At least `least`, with a tail that is the longer the smaller the shape (a number above 0).
@@ -136,8 +148,7 @@ function M.pareto(least, shape)
     blame.raise(("fault.pareto: the shape is a number from 0.001 to 1000, not %s"):format(tostring(shape)))
   end
   local digits = ("%.9f"):format(shape):gsub("0+$", ""):gsub("%.$", "")
-  local text = ("pareto(%s,%s)"):format(M.duration_text(blame.duration_ns(least, "fault.pareto")), digits)
-  return setmetatable({ text = text }, Distribution)
+  return distribution("pareto", digits, least)
 end
 
 return M

@@ -44,13 +44,18 @@ local function duration(value, what)
   return fault.duration_text(blame.duration_ns(value, what))
 end
 
-local function distribution(value, what)
+-- One value, or a distribution of such.
+local function drawn(value, what, write)
   if fault.is_distribution(value) then
-    return tostring(value)
+    return fault.distribution_text(value, function(part) return write(part, what) end)
   elseif type(value) == "string" and value:find("(", 1, true) then
     return (value:gsub("%s", ""))
   end
-  return duration(value, what)
+  return write(value, what)
+end
+
+local function delay(value, what)
+  return drawn(value, what, duration)
 end
 
 local function size(value, what)
@@ -59,6 +64,10 @@ local function size(value, what)
     blame.raise(what .. ": " .. sentence)
   end
   return tostring(bytes)
+end
+
+local function pieces(value, what)
+  return drawn(value, what, size)
 end
 
 local function flag(value, what)
@@ -117,7 +126,8 @@ local kinds = {
   ratio = ratio,
   text = text,
   duration = duration,
-  distribution = distribution,
+  delay = delay,
+  pieces = pieces,
   size = size,
   flag = flag,
   direction = direction,
@@ -150,9 +160,9 @@ M.clauses = {
 }
 
 M.actions = {
-  delay = { "distribution" },
+  delay = { "delay" },
   rate = { "size" },
-  split = { "size", "duration?" },
+  split = { "pieces", "duration?" },
   coalesce = { "size", "duration?" },
   stall = { "duration?" },
   blackhole = { "duration?" },

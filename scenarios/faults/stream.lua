@@ -74,6 +74,13 @@ scenario("split: in pieces, however small", function(t)
   expect(#peer:received("PUBLISH")):equals(2)
 end)
 
+scenario("split: in pieces whose sizes are drawn, a gap between them", function(t)
+  local c, peer = connected(t)
+  c.link.up:on("bytes"):split(fault.uniform(50, 150), "2ms")
+  expect(publishing(t, c, ("x"):rep(3000))):is_at_least(0.038)     -- 20 pieces at least
+  expect(#peer:received("PUBLISH")[1].payload):equals(3000)
+end)
+
 scenario("coalesce: several packets in one go", function(t)
   local c, peer = connected(t)
   c.link.up:on("PUBLISH"):coalesce(200, "5s")

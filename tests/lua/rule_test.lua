@@ -45,6 +45,8 @@ gives(peer.up:on("PUBLISH"):size("1k", 2048):drop(), "up PUBLISH size 1024 2048 
 gives(peer.up:on("connect"):refuse(), "up connect refuse")
 gives(peer.up:on("any"):fin("down"), "up any fin down")
 gives(peer.down:on("bytes"):split(1, "5ms"), "down bytes split 1 5ms")
+gives(peer.down:on("bytes"):split(fault.uniform(100, "1k"), "5ms"), "down bytes split uniform(100,1024) 5ms")
+gives(peer.down:on("bytes"):split "pareto(100, 1.5)", "down bytes split pareto(100,1.5)")
 gives(peer.up:on("PUBLISH"):topic("a/+/b"):retain():dup(false):drop(),
   "up PUBLISH topic a/+/b retain true dup false drop")
 gives(peer.up:on("PUBLISH"):topic('a "b" c'):drop(), [[up PUBLISH topic "a \"b\" c" drop]])

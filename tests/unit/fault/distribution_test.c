@@ -4,7 +4,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "fault/distribution.h"
+#include "fault/value.h"
 
 #define DRAWS 100000
 #define MS    1000000
@@ -46,7 +46,7 @@ static void test_draws(void **state) {
     struct distribution d;
     __int128 sum = 0;
     unsigned __int128 squares = 0;
-    assert_true(distribution_parse(slice_text(rows[i].text), &d));
+    assert_true(distribution_parse(slice_text(rows[i].text), &value_durations, &d));
     for (uint64_t n = 0; n < DRAWS; n++) {
       int64_t ns = distribution_draw(&d, rng_hash(1, 2, 3, n));
       assert_true(ns >= rows[i].low_ns && ns <= rows[i].high_ns);
@@ -79,7 +79,8 @@ static void test_bad(void **state) {
                                      "-1s",
                                      "1s)" };
   struct distribution d;
-  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(distribution_parse(slice_text(bad[i]), &d));
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    assert_false(distribution_parse(slice_text(bad[i]), &value_durations, &d));
 }
 
 /* Half of a pareto distribution lies below a * 2^(1/b); however long its tail, there is an end to it. */
@@ -87,10 +88,10 @@ static void test_tail(void **state) {
   (void)state;
   struct distribution d;
   unsigned below = 0;
-  assert_true(distribution_parse(slice_text("pareto(10ms,1.5)"), &d));
+  assert_true(distribution_parse(slice_text("pareto(10ms,1.5)"), &value_durations, &d));
   for (uint64_t n = 0; n < DRAWS; n++) below += distribution_draw(&d, rng_hash(1, 2, 3, n)) < 15874011;
   assert_near("pareto(10ms,1.5)", "below the median", below, DRAWS / 2);
-  assert_true(distribution_parse(slice_text("pareto(1h,0.000000001)"), &d));
+  assert_true(distribution_parse(slice_text("pareto(1h,0.000000001)"), &value_durations, &d));
   for (uint64_t n = 0; n < 1000; n++)
     assert_int_equal(distribution_draw(&d, rng_hash(1, 2, 3, n)), INT64_C(1000) * 86400 * 1000000000);
 }

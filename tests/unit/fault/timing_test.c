@@ -1,6 +1,7 @@
 #include "injectrig.h"
 
 #include "base/rng.h"
+#include "fault/scope_fields.h"
 #include "fault/side.h"
 
 /* Actions and rules in time, which here is driven by the filter's own deadlines. */
@@ -131,6 +132,44 @@ static void test_gaps_do_not_drift(void **state) {
   }
   injectrig_fini(&rig);
   buffer_fini(&b);
+}
+
+/* Sizes of pieces are drawn from the seed, the same however the bytes come; each piece goes a gap after the last. */
+static void drawn_pieces(uint64_t seed, size_t step, size_t sizes[64], size_t *count) {
+  struct injectrig rig;
+  uint8_t some[8000];
+  memset(some, 0xff, sizeof some);
+  injectrig_init(&rig, true);
+  rig.scope->seed = seed;
+  injectrig_rule(&rig, "up bytes at_byte 50 split uniform(100,300) 1ms");
+  for (size_t at = 0; at < sizeof some; at += step)
+    injectrig_feed(&rig, CHAIN_OUT, slice_first(slice_of(some + at, sizeof some - at), step));
+  for (*count = 0; rig.pieces[CHAIN_OUT] && *count < 64; rig.now_ns += MS, ++*count) {
+    size_t before = buffer_size(&rig.got[CHAIN_OUT]);
+    injectrig_until(&rig, rig.now_ns);
+    sizes[*count] = buffer_size(&rig.got[CHAIN_OUT]) - (*count ? before : 50);
+    if (buffer_size(&rig.got[CHAIN_OUT]) == sizeof some) break;
+  }
+  injectrig_fini(&rig);
+}
+
+static void test_pieces_are_drawn(void **state) {
+  (void)state;
+  size_t once[64], again[64], count, count_again;
+  bool small = false, large = false;
+  drawn_pieces(1, 8000, once, &count);
+  drawn_pieces(1, 37, again, &count_again);
+  assert_in_range(count, 8000 / 300, 63);
+  assert_int_equal(count, count_again);
+  assert_memory_equal(once, again, count * sizeof once[0]);
+  for (size_t i = 0; i < count; i++) {
+    assert_in_range(once[i], 100, 300);
+    small |= once[i] < 150;
+    large |= once[i] > 250;
+  }
+  assert_true(small && large);
+  drawn_pieces(2, 8000, again, &count_again);
+  assert_memory_not_equal(once, again, 8 * sizeof once[0]);
 }
 
 /* Bytes draw a delay anew with each arrival. */
@@ -334,6 +373,7 @@ int main(void) {
     cmocka_unit_test(test_rate_of_large),
     cmocka_unit_test(test_delay_does_not_drift),
     cmocka_unit_test(test_gaps_do_not_drift),
+    cmocka_unit_test(test_pieces_are_drawn),
     cmocka_unit_test(test_delays_of_bytes_differ),
     cmocka_unit_test(test_coalesce),
     cmocka_unit_test(test_slow_close),
