@@ -23,6 +23,7 @@ local LIBRARIES = {
   { include = "^lua%.h$", files = "^harness/bind/" },
   { include = "^lauxlib%.h$", files = "^harness/bind/", also = "^harness/main%.c$" },
   { include = "^lualib%.h$", files = "^harness/bind/lguard%.c$", also = "^harness/main%.c$" },
+  { include = "^wslay/", files = "^harness/net/ws" },
   { include = "^mbedtls/", files = "^harness/net/tls", also = "^harness/net/pki" },
 }
 

@@ -209,17 +209,11 @@ static void client_wrote(void *arg, size_t n) {
   else client_arm_at(c, session_deadline(c->session));
 }
 
-static const char *client_end_text(enum stream_end end, const struct err *why) {
-  if (end == STREAM_FIN) return "closed by the other end";
-  if (end == STREAM_RESET && !(why && strcmp(why->text, CHAIN_RESET_HERE) == 0)) return "reset by the other end";
-  return why ? why->text : "failed";
-}
-
 static void client_ended(void *arg, enum stream_end end, bool writing, const struct err *why) {
   struct client *c = arg;
   bool finished = session_wants_close(c->session);
   client_enter(c);
-  client_drop(c, finished ? "closed by this end" : client_end_text(end, why));
+  client_drop(c, finished ? "closed by this end" : chain_end_text(end, why));
   session_lost(c->session,
                finished            ? SESSION_END_LOCAL
                : end == STREAM_FIN ? SESSION_END_CLOSED

@@ -215,19 +215,13 @@ static void peer_wrote(void *arg, size_t n) {
   broker_wrote(c->broker, n, peer_now(c->peer));
 }
 
-static const char *peer_end_text(enum stream_end end, const struct err *why) {
-  if (end == STREAM_FIN) return "closed by the other end";
-  if (end == STREAM_RESET && !(why && strcmp(why->text, CHAIN_RESET_HERE) == 0)) return "reset by the other end";
-  return why ? why->text : "failed";
-}
-
 static void peer_ended(void *arg, enum stream_end end, bool writing, const struct err *why) {
   struct peer_conn *c = arg;
   struct peer *p = c->peer;
   (void)writing;
   peer_enter(p);
-  if (!chain_stream(c->chain) || end != STREAM_FIN) peer_conn_over(c, c->why ? c->why : peer_end_text(end, why));
-  else if (c->broker) peer_conn_close(c, peer_end_text(end, why));
+  if (!chain_stream(c->chain) || end != STREAM_FIN) peer_conn_over(c, c->why ? c->why : chain_end_text(end, why));
+  else if (c->broker) peer_conn_close(c, chain_end_text(end, why));
   peer_settle(p);
   peer_leave(p);
 }

@@ -90,11 +90,7 @@ static void rawclient_wrote(void *arg, size_t n) {
 
 static void rawclient_ended(void *arg, enum stream_end end, bool writing, const struct err *why) {
   struct rawclient *c = arg;
-  bool by_them = end == STREAM_RESET && !(why && strcmp(why->text, CHAIN_RESET_HERE) == 0);
-  const char *text = end == STREAM_FIN ? "closed by the other end"
-                     : by_them         ? "reset by the other end"
-                     : why             ? why->text
-                                       : "failed";
+  const char *text = chain_end_text(end, why);
   (void)writing;
   /* After a FIN the connection lives on, for writing. */
   if (end != STREAM_FIN) rawclient_drop(c, text);

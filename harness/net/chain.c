@@ -1,6 +1,7 @@
 #include "net/chain.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "net/pump.h"
@@ -186,6 +187,13 @@ void chain_close(struct chain *c) {
 
 void chain_watch(struct chain *c, void (*done)(void *arg, enum chain_end end)) {
   c->watch = done;
+}
+
+const char *chain_end_text(enum stream_end end, const struct err *why) {
+  if (end == STREAM_FIN) return why ? why->text : "closed by the other end";
+  /* The system's word for a reset says no more than that it was one. */
+  if (end == STREAM_RESET && !(why && strcmp(why->text, CHAIN_RESET_HERE) == 0)) return "reset by the other end";
+  return why ? why->text : "failed";
 }
 
 void chain_reset(struct chain *c) {

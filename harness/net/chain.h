@@ -21,10 +21,11 @@
   1000000000 /* for bytes before a reset to be acknowledged by the other kernel; then it comes anyway */
 #define CHAIN_PASS_MAX (1u << 20) /* bytes that filters take from the owner in one go */
 
-/* The owner's side: as stream_handler, and told of the same things. `ended` comes at most once with STREAM_FIN and at
- * most once with another end, for which `why` is a sentence. In addition: when a CHAIN_CLOSE (the owner's, or a
- * filter's) is done later than in chain_end, `ended` comes with STREAM_FIN and chain_stream is NULL in it. After that,
- * and after any end but STREAM_FIN, nothing is told any more, and the owner frees the chain. */
+/* The owner's side: as stream_handler, and told of the same things. `ended` comes at most once with STREAM_FIN, where
+ * `why` may be the sentence of a filter, and at most once with another end, for which `why` is a sentence. In addition:
+ * when a CHAIN_CLOSE (the owner's, or a filter's) is done later than in chain_end, `ended` comes with STREAM_FIN and
+ * chain_stream is NULL in it. After that, and after any end but STREAM_FIN, nothing is told any more, and the owner
+ * frees the chain. */
 struct chain *chain_new(struct net *n, const struct stream_handler *owner, void *arg);
 /* Closes the stream if there is one; bytes that filters still hold are lost. Safe inside a handler of the same chain.
  */
@@ -62,6 +63,9 @@ void chain_watch(struct chain *c, void (*done)(void *arg, enum chain_end end));
 
 /* What `why` says of a reset that was made here, by an action or a filter, not by the other end. */
 #define CHAIN_RESET_HERE "reset by this end"
+
+/* The sentence for an end that the owner was told of; `why` as told. Borrowed from it, or static. */
+const char *chain_end_text(enum stream_end end, const struct err *why);
 
 /* What was written arrives first, then RST; the owner gets no more input and is told STREAM_RESET. */
 void chain_reset(struct chain *c);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "net/stream.h"
 
 enum chain_direction { CHAIN_OUT, CHAIN_IN }; /* from the owner to the stream, and back */
 
@@ -56,6 +57,11 @@ struct filter {
   bool writing;
   /* Set by a filter whose CHAIN_RESET is for one end only: the other is closed in order. */
   bool spares_owner, spares_stream;
+  /* Set by a filter that ends the connection itself, before its CHAIN_RESET or CHAIN_FIN goes in: what the owner is
+   * told
+   * (`how` is STREAM_FIN with CHAIN_FIN). Lives as long as the filter. */
+  const char *why;
+  enum stream_end how;
   /* The chain's own. */
   struct chain *chain;
   struct filter *outer, *inner; /* towards the stream, towards the owner */

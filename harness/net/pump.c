@@ -22,6 +22,10 @@ static bool pump_step(struct chain *c, struct filter *f, enum chain_direction d)
   next->writing |= f->writing;
   next->spares_owner |= f->spares_owner;
   next->spares_stream |= f->spares_stream;
+  if (f->why) {
+    next->why = f->why;
+    next->how = f->how;
+  }
   next->ops->end(next, d, end, now_ns);
   return true;
 }
@@ -34,11 +38,22 @@ void pump_fail(struct chain *c, enum stream_end end, bool writing, const char *w
   err_set(&c->failure->why, "%s", why);
 }
 
+/* A filter found it out first, whatever the stream came to since. */
+static void pump_fail_by(struct chain *c, const struct filter *f) {
+  if (!f || !f->why || f->how == STREAM_FIN) return;
+  free(c->failure);
+  c->failure = NULL;
+  pump_fail(c, f->how, false, f->why);
+}
+
 static void pump_tell_fin(struct chain *c) {
   c->owes_fin = false;
   if (c->told_fin || c->told_end) return;
   c->told_fin = true;
-  c->owner->ended(c->arg, STREAM_FIN, false, NULL);
+  struct err why;
+  const char *said = c->innermost ? c->innermost->why : NULL;
+  err_set(&why, "%s", said ? said : "");
+  c->owner->ended(c->arg, STREAM_FIN, false, said ? &why : NULL);
 }
 
 static void pump_tell_closed(struct chain *c) {
@@ -284,6 +299,7 @@ static void pump_end_in(struct chain *c, enum chain_end end) {
     pump_tell_closed(c);
     break;
   case CHAIN_RESET:
+    pump_fail_by(c, c->innermost);
     if (c->failure) pump_tell_failure(c);
     else pump_reset_by(c, c->innermost);
     break;

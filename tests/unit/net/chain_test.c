@@ -215,6 +215,7 @@ static void owner_ended(void *arg, enum stream_end end, bool writing, const stru
   o->stream_gone = chain_stream(o->chain) == NULL;
   if (end == STREAM_FIN) {
     o->fins++;
+    if (why) o->why = *why;
   } else {
     o->ends++;
     o->end = end;
@@ -869,13 +870,47 @@ static void test_free_anywhere(void **state) {
   }
 }
 
+/* What a filter says of an end that it makes comes to the owner through the filters inside it, also where the stream
+ * has failed since. */
+static void test_filter_says_why(void **state) {
+  (void)state;
+  for (int fin = 0; fin < 2; fin++) {
+    struct fake f;
+    struct owner o;
+    fake_init(&f);
+    owner_init(&o, &f);
+    chain_attach(o.chain, &f.stream);
+    struct probe *inner = probe_new(), *outer = probe_new();
+    outer->sides[CHAIN_IN].end_kind = fin ? CHAIN_FIN : CHAIN_RESET;
+    outer->sides[CHAIN_IN].end_at = 3;
+    outer->filter.why = "told by a filter";
+    outer->filter.how = fin ? STREAM_FIN : STREAM_FAILED;
+    inner->sides[CHAIN_IN].delay_ns = MS;
+    chain_push_inner(o.chain, &inner->filter);
+    chain_push_outer(o.chain, &outer->filter);
+    buffer_append(&f.coming, slice_text("abc"));
+    f.failure_comes = !fin;
+    fake_turns(&f, 10 * MS);
+    assert_int_equal(buffer_size(&o.in), 3);
+    assert_int_equal(o.fins, fin);
+    assert_int_equal(o.ends, !fin);
+    if (!fin) assert_int_equal(o.end, STREAM_FAILED);
+    assert_string_equal(o.why.text, "told by a filter");
+    owner_fini(&o);
+    fake_fini(&f);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_direct),    cmocka_unit_test(test_any_filters),    cmocka_unit_test(test_delay),
-    cmocka_unit_test(test_reset_out), cmocka_unit_test(test_reset_in_spite), cmocka_unit_test(test_reset_now),
-    cmocka_unit_test(test_ends_in),   cmocka_unit_test(test_ends_out),       cmocka_unit_test(test_close),
-    cmocka_unit_test(test_hold),      cmocka_unit_test(test_handshake),      cmocka_unit_test(test_stall),
-    cmocka_unit_test(test_vanish),    cmocka_unit_test(test_fin_now),        cmocka_unit_test(test_free_anywhere),
+    cmocka_unit_test(test_direct),         cmocka_unit_test(test_any_filters),
+    cmocka_unit_test(test_delay),          cmocka_unit_test(test_reset_out),
+    cmocka_unit_test(test_reset_in_spite), cmocka_unit_test(test_reset_now),
+    cmocka_unit_test(test_ends_in),        cmocka_unit_test(test_ends_out),
+    cmocka_unit_test(test_close),          cmocka_unit_test(test_hold),
+    cmocka_unit_test(test_handshake),      cmocka_unit_test(test_stall),
+    cmocka_unit_test(test_vanish),         cmocka_unit_test(test_fin_now),
+    cmocka_unit_test(test_free_anywhere),  cmocka_unit_test(test_filter_says_why),
   };
   return cmocka_run_group_tests_name("chain", tests, NULL, NULL);
 }
