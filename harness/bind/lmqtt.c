@@ -158,9 +158,7 @@ static void lmqtt_check_url(lua_State *L, const struct lclient *c, const char *t
   if (c->imp && u->scheme != URL_TCP && u->scheme != URL_SSL) {
     luaL_error(L, "profile imp knows the schemes tcp and ssl, not %s", url_scheme_name(u->scheme));
   }
-  if (u->tls || u->websocket) {
-    luaL_error(L, "%s: this version of mqrig has tcp, mqtt and unix, but not %s yet", text, url_scheme_name(u->scheme));
-  }
+  if (!transport_check(u, NULL, false, &err)) luaL_error(L, "%s: %s", text, err.text);
 }
 
 static void lmqtt_will(lua_State *L, int table, struct session_connect *o) {
@@ -254,7 +252,7 @@ static int lmqtt_connect(lua_State *L) {
   lmqtt_check_url(L, c, url, &u);
   lmqtt_connect_options(L, 4, c, &o);
   if (c->imp && lclient_other_imp(c)) return luaL_error(L, "profile imp allows one connected client at a time");
-  if (!client_connect(c->client, &u, &o, &err)) return luaL_error(L, "%s", err.text);
+  if (!client_connect(c->client, &u, NULL, &o, &err)) return luaL_error(L, "%s", err.text);
   lclient_set_running(c, true);
   return 0;
 }

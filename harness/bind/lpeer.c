@@ -280,7 +280,7 @@ static int lpeer_new(lua_State *L) {
   lworld_push_timeline(L);
   lua_setfield(L, -2, "timeline");
   lua_setiuservalue(L, -2, 1);
-  p->peer = peer_new(w->net, w->timeline, name, &u, &broker, &listen, &p->handler, p, &err);
+  p->peer = peer_new(w->net, w->timeline, name, &u, &broker, &listen, NULL, &p->handler, p, &err);
   if (!p->peer) return luaL_error(L, "%s", err.text);
   lworld_keep(w, &p->item, lpeer_end);
   luaL_setmetatable(L, LPEER);

@@ -80,9 +80,6 @@ static int lrawclient_new(lua_State *L) {
   struct url u;
   struct lworld *w = lworld_enter(L);
   if (!url_parse(luaL_checkstring(L, 1), &u, &err)) return luaL_error(L, "%s", err.text);
-  if (u.tls || u.websocket) {
-    return luaL_error(L, "this version of mqrig has tcp, mqtt and unix, but not %s yet", url_scheme_name(u.scheme));
-  }
   int64_t timeout_ns = luaL_checkinteger(L, 2);
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
@@ -92,7 +89,7 @@ static int lrawclient_new(lua_State *L) {
   *c = (struct lrawclient){ .world = w };
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, -2, 1);
-  c->raw = rawclient_new(w->net, w->timeline, "raw", &u, timeout_ns, &handler, c, &err);
+  c->raw = rawclient_new(w->net, w->timeline, "raw", &u, NULL, timeout_ns, &handler, c, &err);
   if (!c->raw) return luaL_error(L, "%s", err.text);
   lworld_keep(w, &c->item, lrawclient_end);
   luaL_setmetatable(L, LRAWCLIENT);

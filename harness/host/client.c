@@ -275,17 +275,40 @@ void client_free(struct client *c) {
   client_leave(c);
 }
 
-bool client_connect(struct client *c, const struct url *u, const struct session_connect *options, struct err *err) {
+static void client_note(void *arg, const char *what) {
+  struct client *c = arg;
+  if (c->timeline) timeline_note(c->timeline, client_now(c), c->who, TIMELINE_NOTE, "%s", what);
+}
+
+/* A chain with the filters that the URL asks for. */
+static struct chain *client_new_chain(struct client *c, const struct url *u, const struct transport_options *given,
+                                      struct err *err) {
+  struct transport_options transport = given ? *given : (struct transport_options){ 0 };
+  struct chain *chain = chain_new(c->net, &client_stream, c);
+  transport.note = client_note;
+  transport.arg = c;
+  if (transport_client(chain, c->net, u, &transport, err)) return chain;
+  chain_free(chain);
+  return NULL;
+}
+
+bool client_connect(struct client *c, const struct url *u, const struct transport_options *transport,
+                    const struct session_connect *options, struct err *err) {
   assert(session_state(c->session) == SESSION_IDLE && !c->chain);
   if (c->dead) return err_set(err, "the client is being released: nobody holds it any more");
   struct client_gate gate = { 0 };
   struct stream *s = NULL;
+  struct chain *chain = client_new_chain(c, u, transport, err);
+  if (!chain) return false;
   if (c->on_dial) gate = c->on_dial(c->on_dial_arg);
   bool held = gate.refused || gate.silent || gate.delay_ns > 0;
   if (!held) s = net_connect(c->net, u, options->timeout_ns, NULL, NULL, err);
-  if (!held && !s) return false;
+  if (!held && !s) {
+    chain_free(chain);
+    return false;
+  }
   session_connect(c->session, options, client_now(c));
-  c->chain = chain_new(c->net, &client_stream, c);
+  c->chain = chain;
   c->connection++;
   if (c->on_chain) c->on_chain(c->on_chain_arg, c->chain);
   if (s) chain_attach(c->chain, s);

@@ -8,7 +8,7 @@
 
 #include "host/timeline.h"
 #include "mqtt/session.h"
-#include "net/chain.h"
+#include "net/transport.h"
 
 struct client;
 
@@ -20,8 +20,10 @@ struct client *client_new(struct net *n, struct timeline *timeline, const char *
 /* Closes first: every pending operation gets its event, inside this call. A handler cannot connect it again then. */
 void client_free(struct client *c);
 
-/* Starts connecting; the outcome is a CONNECTED event. False where nothing could be started. Not idle: an assert. */
-bool client_connect(struct client *c, const struct url *u, const struct session_connect *options, struct err *err);
+/* Starts connecting; the outcome is a CONNECTED event. False where nothing could be started. Not idle: an assert.
+ * `transport` may be NULL; its `note` is the client's own. */
+bool client_connect(struct client *c, const struct url *u, const struct transport_options *transport,
+                    const struct session_connect *options, struct err *err);
 bool client_disconnect(struct client *c);
 /* Ends everything now; the results are events, given inside this call. The client can be connected again. */
 void client_close(struct client *c);

@@ -18,6 +18,7 @@ struct peer {
   char *name;
   struct url url;
   struct net_listen_options listen;
+  struct transport_options transport;
   struct peer_handler handler;
   void *arg;
   struct broker *broker;
@@ -255,12 +256,30 @@ static struct peer_conn *peer_conn_new(struct peer *p) {
   return c;
 }
 
+static void peer_conn_note(void *arg, const char *what) {
+  struct peer_conn *c = arg;
+  struct peer *p = c->peer;
+  if (p->timeline) timeline_note(p->timeline, peer_now(p), c->who, TIMELINE_NOTE, "%s", what);
+}
+
+/* A chain with the filters that the peer's URL asks for. */
+static struct chain *peer_conn_chain_new(struct peer_conn *c) {
+  struct peer *p = c->peer;
+  struct transport_options transport = p->transport;
+  struct chain *chain = chain_new(p->net, &peer_stream, c);
+  transport.note = peer_conn_note;
+  transport.arg = c;
+  bool pushed = transport_server(chain, p->net, &p->url, &transport, NULL);
+  assert(pushed); /* peer_new has asked */
+  return chain;
+}
+
 static void peer_accepted(void *arg, struct stream *s) {
   struct peer *p = arg;
   peer_enter(p);
   struct peer_conn *c = peer_conn_new(p);
   c->broker = broker_accept(p->broker, c, peer_now(p));
-  c->chain = chain_new(p->net, &peer_stream, c);
+  c->chain = peer_conn_chain_new(c);
   chain_attach(c->chain, s);
   if (p->timeline) {
     timeline_note(p->timeline, peer_now(p), c->who, TIMELINE_OPEN, "from %s to %s", stream_peer(s), stream_local(s));
@@ -283,13 +302,15 @@ static const struct net_listener_handler peer_listener = { .accepted = peer_acce
 
 struct peer *peer_new(struct net *n, struct timeline *timeline, const char *name, const struct url *u,
                       const struct broker_options *options, const struct net_listen_options *listen,
-                      const struct peer_handler *handler, void *arg, struct err *err) {
+                      const struct transport_options *transport, const struct peer_handler *handler, void *arg,
+                      struct err *err) {
   struct peer *p = mem_zero(sizeof *p);
   p->net = n;
   p->timeline = timeline;
   p->name = mem_copy(slice_text(name));
   p->url = *u;
   if (listen) p->listen = *listen;
+  if (transport) p->transport = *transport;
   if (handler) p->handler = *handler;
   p->arg = arg;
   p->broker = broker_new(options);
@@ -298,7 +319,7 @@ struct peer *peer_new(struct net *n, struct timeline *timeline, const char *name
   list_init(&p->up);
   list_init(&p->leaving);
   list_init(&p->gone);
-  if (peer_start(p, err)) return p;
+  if (transport_check(u, transport, true, err) && peer_start(p, err)) return p;
   peer_free(p);
   return NULL;
 }

@@ -9,7 +9,7 @@
 
 #include "host/timeline.h"
 #include "mqtt/broker.h"
-#include "net/chain.h"
+#include "net/transport.h"
 
 #define PEER_PACKET_MAX (1u << 20) /* a larger packet is the broker's: a script is not shown it */
 #define PEER_DRAIN_NS   5000000000 /* a connection to be closed whose output is not taken is cut after this */
@@ -33,10 +33,11 @@ struct peer_handler {
   void (*trouble)(void *arg, const struct err *why);              /* cannot accept for want of descriptors */
 };
 
-/* Listens on `u` (port 0: a free one). NULL with a sentence. */
+/* Listens on `u` (port 0: a free one). NULL with a sentence. `transport` may be NULL; its `note` is the peer's own. */
 struct peer *peer_new(struct net *n, struct timeline *timeline, const char *name, const struct url *u,
                       const struct broker_options *options, const struct net_listen_options *listen,
-                      const struct peer_handler *handler, void *arg, struct err *err);
+                      const struct transport_options *transport, const struct peer_handler *handler, void *arg,
+                      struct err *err);
 void peer_free(struct peer *p);
 const struct url *peer_url(const struct peer *p);
 struct broker *peer_broker(const struct peer *p);

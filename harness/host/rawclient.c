@@ -106,11 +106,26 @@ static const struct stream_handler rawclient_stream = {
   .ended = rawclient_ended,
 };
 
+static void rawclient_note(void *arg, const char *what) {
+  struct rawclient *c = arg;
+  if (c->timeline) timeline_note(c->timeline, rawclient_now(c), c->who, TIMELINE_NOTE, "%s", what);
+}
+
+static bool rawclient_dial(struct rawclient *c, const struct url *u, const struct transport_options *given,
+                           int64_t timeout_ns, struct err *err) {
+  struct transport_options transport = given ? *given : (struct transport_options){ 0 };
+  transport.note = rawclient_note;
+  transport.arg = c;
+  c->chain = chain_new(c->net, &rawclient_stream, c);
+  if (!transport_client(c->chain, c->net, u, &transport, err)) return false;
+  struct stream *s = net_connect(c->net, u, timeout_ns, NULL, NULL, err);
+  if (s) chain_attach(c->chain, s);
+  return s != NULL;
+}
+
 struct rawclient *rawclient_new(struct net *n, struct timeline *timeline, const char *name, const struct url *u,
-                                int64_t timeout_ns, const struct rawclient_handler *handler, void *arg,
-                                struct err *err) {
-  struct stream *s = net_connect(n, u, timeout_ns, NULL, NULL, err);
-  if (!s) return NULL;
+                                const struct transport_options *transport, int64_t timeout_ns,
+                                const struct rawclient_handler *handler, void *arg, struct err *err) {
   struct rawclient *c = mem_zero(sizeof *c);
   c->net = n;
   c->timeline = timeline;
@@ -120,9 +135,11 @@ struct rawclient *rawclient_new(struct net *n, struct timeline *timeline, const 
   c->tap = tap_new(timeline, c->who);
   buffer_init(&c->in, RAWCLIENT_IN_MAX + RAWCLIENT_SLACK);
   buffer_init(&c->out, RAWCLIENT_OUT_MAX);
-  c->chain = chain_new(n, &rawclient_stream, c);
-  chain_attach(c->chain, s);
-  return c;
+  if (rawclient_dial(c, u, transport, timeout_ns, err)) return c;
+  chain_free(c->chain);
+  tap_free(c->tap);
+  free(c);
+  return NULL;
 }
 
 void rawclient_free(struct rawclient *c) {

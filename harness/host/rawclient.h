@@ -7,7 +7,7 @@
 #define MQRIG_RAWCLIENT_H
 
 #include "host/timeline.h"
-#include "net/chain.h"
+#include "net/transport.h"
 
 #define RAWCLIENT_IN_MAX (1u << 20) /* bytes received and not yet taken; then it stops reading */
 
@@ -19,9 +19,10 @@ struct rawclient_handler {
   void (*ended)(void *arg, enum stream_end end, const char *why);
 };
 
+/* `transport` may be NULL; its `note` is the client's own. */
 struct rawclient *rawclient_new(struct net *n, struct timeline *timeline, const char *name, const struct url *u,
-                                int64_t timeout_ns, const struct rawclient_handler *handler, void *arg,
-                                struct err *err);
+                                const struct transport_options *transport, int64_t timeout_ns,
+                                const struct rawclient_handler *handler, void *arg, struct err *err);
 void rawclient_free(struct rawclient *c);                     /* closes, behind what the transport takes at once */
 bool rawclient_send(struct rawclient *c, struct slice bytes); /* false: it has ended, or too much waits */
 struct slice rawclient_input(const struct rawclient *c);

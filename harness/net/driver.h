@@ -14,6 +14,7 @@ struct net_ops {
   /* Waits until something happens or `until_ns`, sets `now_ns`, and runs the handlers of what happened. */
   bool (*wait)(struct net *n, int64_t until_ns, struct err *err);
   void (*wake)(struct net *n);
+  void (*random)(struct net *n, void *to, size_t size); /* NULL: the system's */
   void (*free)(struct net *n);
   struct stream *(*connect)(struct net *n, const struct url *u, int64_t timeout_ns, struct err *err);
   struct net_listener *(*listen)(struct net *n, const struct url *u, const struct net_listen_options *options,

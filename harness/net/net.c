@@ -1,6 +1,7 @@
 #include "net/net.h"
 
 #include <assert.h>
+#include <sys/random.h>
 
 #include "net/driver.h"
 
@@ -33,6 +34,19 @@ static void net_flush(struct net *n) {
     if (batch) batch->dirty_link = &batch;
     s->dirty_link = NULL;
     n->ops->flush(s);
+  }
+}
+
+void net_random(struct net *n, void *to, size_t size) {
+  if (n->ops->random) {
+    n->ops->random(n, to, size);
+    return;
+  }
+  while (size) {
+    ssize_t got = getrandom(to, size, 0);
+    if (got < 0) continue; /* interrupted before the system had any */
+    to = (char *)to + got;
+    size -= (size_t)got;
   }
 }
 

@@ -34,6 +34,9 @@ bool net_turn(struct net *n, int64_t until_ns, struct err *err);
 /* Makes the next net_turn return without waiting. Not for signal handlers. */
 void net_wake(struct net *n);
 
+/* Random bytes: the system's, good enough for keys; in a virtual world those of its seed. */
+void net_random(struct net *n, void *to, size_t size);
+
 /* More input is due at once, in small pieces: the next wait, if there must be one, may begin with a nap of
  * NET_LINGER_NS, so that what comes meanwhile is read together. A wake-up costs more than reading. */
 void net_linger(struct net *n);

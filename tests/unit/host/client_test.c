@@ -129,7 +129,7 @@ static void test_connect_timeout(void **state) {
   r.swallow = 1u << SPEC_CONNECT;
   struct session_connect o = { .client_id = slice_text("a"), .timeout_ns = 50000000, .version = SPEC_3_1_1 };
   o.clean = true;
-  assert_true(client_connect(r.a.client, peer_url(r.peer), &o, &err));
+  assert_true(client_connect(r.a.client, peer_url(r.peer), NULL, &o, &err));
   TURN_UNTIL(r.net, r.a.used);
   assert_string_equal(r.a.log, "connected -1|");
   hostrig_close(&r);
@@ -150,13 +150,13 @@ static void test_connect_in_silence(void **state) {
   client_on_dial(r.a.client, silent_gate, &asked);
   struct session_connect o = { .client_id = slice_text("a"), .timeout_ns = 50000000, .version = SPEC_3_1_1 };
   int64_t begin_ns = net_now(r.net);
-  assert_true(client_connect(r.a.client, peer_url(r.peer), &o, &err));
+  assert_true(client_connect(r.a.client, peer_url(r.peer), NULL, &o, &err));
   TURN_UNTIL(r.net, r.a.used);
   assert_true(net_now(r.net) >= begin_ns + o.timeout_ns);
   assert_string_equal(r.a.log, "connected -1|");
   assert_int_equal(r.accepted, 0);
   assert_int_equal(asked, 1);
-  assert_true(client_connect(r.a.client, peer_url(r.peer), &o, &err));
+  assert_true(client_connect(r.a.client, peer_url(r.peer), NULL, &o, &err));
   client_close(r.a.client);
   hostrig_close(&r);
 }
@@ -293,7 +293,7 @@ static void try_again(struct hostrig_client *c, const struct session_event *e) {
   struct err err;
   struct session_connect o = { .client_id = slice_text("a"), .timeout_ns = 5000000000, .version = SPEC_3_1_1 };
   assert_int_equal(e->type, SESSION_EVENT_CONNECTED);
-  assert_false(client_connect(c->client, peer_url(r->peer), &o, &err));
+  assert_false(client_connect(c->client, peer_url(r->peer), NULL, &o, &err));
   assert_non_null(strstr(err.text, "being released"));
 }
 

@@ -101,7 +101,7 @@ static inline void hostrig_open(struct hostrig *r, const char *url, const struct
   assert_non_null(r->net = evnet_new(&err));
   r->timeline = timeline_new(net_now(r->net));
   assert_true(url_parse(url, &u, &err));
-  r->peer = peer_new(r->net, r->timeline, "peer", &u, NULL, NULL, &hostrig_peer, r, &err);
+  r->peer = peer_new(r->net, r->timeline, "peer", &u, NULL, NULL, NULL, &hostrig_peer, r, &err);
   if (!r->peer) fail_msg("%s", err.text);
   static const struct session_options none;
   r->a.client = client_new(r->net, r->timeline, "a", options ? options : &none, hostrig_event, &r->a);
@@ -121,7 +121,7 @@ static inline void hostrig_start(struct hostrig *r, struct hostrig_client *c, co
   struct session_connect o = {
     .client_id = slice_text(id), .clean = clean, .timeout_ns = 5000000000, .version = SPEC_3_1_1, .keepalive_s = 60
   };
-  if (!client_connect(c->client, peer_url(r->peer), &o, &err)) fail_msg("%s", err.text);
+  if (!client_connect(c->client, peer_url(r->peer), NULL, &o, &err)) fail_msg("%s", err.text);
 }
 
 static inline void hostrig_connect(struct hostrig *r, struct hostrig_client *c, const char *id) {

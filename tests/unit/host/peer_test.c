@@ -25,7 +25,7 @@ static void raw_open(struct hostrig *r, struct raw *raw) {
   static const struct rawclient_handler handler = { .opened = raw_opened, .ended = raw_ended };
   struct err err;
   *raw = (struct raw){ 0 };
-  raw->client = rawclient_new(r->net, r->timeline, "raw", peer_url(r->peer), 5000000000, &handler, raw, &err);
+  raw->client = rawclient_new(r->net, r->timeline, "raw", peer_url(r->peer), NULL, 5000000000, &handler, raw, &err);
   if (!raw->client) fail_msg("%s", err.text);
 }
 
@@ -205,7 +205,7 @@ static void script_open(struct script *s, struct hostrig *r) {
   hostrig_open(r, "tcp://127.0.0.1:0", NULL);
   assert_true(url_parse("tcp://127.0.0.1:0", &u, &err));
   peer_free(r->peer);
-  r->peer = s->peer = peer_new(r->net, r->timeline, "script", &u, NULL, NULL, &handler, s, &err);
+  r->peer = s->peer = peer_new(r->net, r->timeline, "script", &u, NULL, NULL, NULL, &handler, s, &err);
   assert_non_null(s->peer);
 }
 
@@ -271,7 +271,7 @@ static void test_large_packet(void **state) {
   struct packet_subscription topics[] = { { slice_text("t"), 0, 0 } };
   struct session_connect o = { .client_id = slice_text("a"), .clean = true, .timeout_ns = 5000000000 };
   o.version = SPEC_3_1_1;
-  assert_true(client_connect(r.a.client, peer_url(r.peer), &o, &err));
+  assert_true(client_connect(r.a.client, peer_url(r.peer), NULL, &o, &err));
   TURN_UNTIL(r.net, r.a.used);
   client_subscribe(r.a.client, topics, 1, 1);
   struct session_publish p = { .topic = slice_text("t"), .payload = slice_of(payload, size), .qos = 1, .user = 7 };
@@ -295,7 +295,7 @@ static void test_will(void **state) {
     .client_id = slice_text("a"), .clean = true, .timeout_ns = 5000000000, .version = SPEC_3_1_1, .has_will = true
   };
   o.will = (struct packet_will){ .topic = slice_text("w"), .payload = slice_text("gone"), .qos = 1 };
-  assert_true(client_connect(r.a.client, peer_url(r.peer), &o, &err));
+  assert_true(client_connect(r.a.client, peer_url(r.peer), NULL, &o, &err));
   TURN_UNTIL(r.net, r.a.used);
   chain_reset(client_chain(r.a.client));
   TURN_UNTIL(r.net, strstr(r.b.log, "message w gone|"));
@@ -322,7 +322,7 @@ static void test_port_in_use(void **state) {
   struct hostrig r;
   struct err err = { "" };
   hostrig_open(&r, "tcp://127.0.0.1:0", NULL);
-  assert_null(peer_new(r.net, NULL, "second", peer_url(r.peer), NULL, NULL, NULL, NULL, &err));
+  assert_null(peer_new(r.net, NULL, "second", peer_url(r.peer), NULL, NULL, NULL, NULL, NULL, &err));
   assert_string_not_equal(err.text, "");
   hostrig_close(&r);
 }

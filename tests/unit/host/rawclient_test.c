@@ -41,7 +41,7 @@ static void raw_ended(void *arg, enum stream_end end, const char *why) {
 static void raw_open(struct hostrig *r, struct raw *raw) {
   static const struct rawclient_handler handler = { raw_opened, raw_input, raw_ended };
   struct err err;
-  raw->client = rawclient_new(r->net, r->timeline, "raw", peer_url(r->peer), 5000000000, &handler, raw, &err);
+  raw->client = rawclient_new(r->net, r->timeline, "raw", peer_url(r->peer), NULL, 5000000000, &handler, raw, &err);
   if (!raw->client) fail_msg("%s", err.text);
 }
 
