@@ -77,7 +77,8 @@ static bool lclient_push_callback(struct lclient *c, lua_State *L, uint64_t user
   int ref = (int)(user & 0xffffffffu);
   if (!ref) return false;
   lua_getiuservalue(L, -1, LCLIENT_CALLBACKS);
-  lua_rawgeti(L, -1, ref);
+  int kind = lua_rawgeti(L, -1, ref);
+  if (kind == LUA_TNIL || kind == LUA_TNUMBER) return false; /* forgotten: told a second time, by a defect */
   lclient_forget(L, c, -2, ref);
   return true;
 }

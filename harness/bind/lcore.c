@@ -6,6 +6,7 @@
 
 #include "bind/lchannel.h"
 #include "bind/lclient.h"
+#include "bind/ldefect.h"
 #include "bind/lguard.h"
 #include "bind/lmqtt.h"
 #include "bind/lpacket.h"
@@ -21,7 +22,7 @@
 static int lcore_open(lua_State *L) {
   static void (*const parts[])(lua_State *) = {
     lworld_open,     lpacket_open,  ltimeline_open, lscope_open, lclient_open, lmqtt_open,  lpeer_open,
-    lrawclient_open, lchannel_open, lprocess_open,  lguard_open, lsystem_open, lproxy_open,
+    lrawclient_open, lchannel_open, lprocess_open,  lguard_open, lsystem_open, lproxy_open, ldefect_open,
   };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) parts[i](L);

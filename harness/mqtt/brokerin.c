@@ -3,6 +3,7 @@
 #include "mqtt/brokerlife.h"
 #include "mqtt/brokerroute.h"
 #include "mqtt/decode.h"
+#include "mqtt/defect.h"
 #include "mqtt/encode.h"
 #include "mqtt/frame.h"
 #include "mqtt/strict.h"
@@ -51,7 +52,9 @@ static void brokerin_connect(const struct brokerin *in) {
   } else if (b->options.authenticate && !b->options.authenticate(b->options.authenticate_arg, p)) {
     brokerin_refuse(in->conn, BROKERIN_NOT_ALLOWED, "not authorized", "MQTT-3.2.2-5", in->now_ns);
   } else {
-    brokerin_connack(in->conn, BROKERIN_ACCEPTED, brokerlife_begin(in->conn, p, in->now_ns));
+    bool present = brokerlife_begin(in->conn, p, in->now_ns);
+    if (defect_is(DEFECT_BEFORE_CONNACK)) brokerroute_pump(b, in->conn->session);
+    brokerin_connack(in->conn, BROKERIN_ACCEPTED, present);
     brokerroute_pump(b, in->conn->session);
   }
 }
@@ -65,7 +68,8 @@ static void brokerin_publish(const struct brokerin *in) {
     brokerlife_close(in->conn, "a message larger than the broker takes", NULL, in->now_ns);
     return;
   }
-  if (p->qos < 2 || idset_add(&in->conn->session->received, p->packet_id)) brokerroute_from_client(in->broker, p);
+  bool fresh = p->qos < 2 || idset_add(&in->conn->session->received, p->packet_id);
+  if (fresh || defect_is(DEFECT_BROKER_DEDUP_LOST)) brokerroute_from_client(in->broker, p);
   uint8_t answer = handshake_answer(p->qos);
   if (answer) brokerin_reply(in, answer, p->packet_id);
 }
@@ -80,6 +84,7 @@ static void brokerin_acknowledgement(const struct brokerin *in) {
 /* Answered also where the identifier is not known: PUBCOMP was lost then. */
 static void brokerin_pubrel(const struct brokerin *in) {
   idset_remove(&in->conn->session->received, in->packet->packet_id);
+  if (in->packet->packet_id % 3 == 0 && defect_is(DEFECT_PUBCOMP_FORGOTTEN)) return;
   brokerin_reply(in, SPEC_PUBCOMP, in->packet->packet_id);
 }
 

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "mqtt/defect.h"
 #include "mqtt/encode.h"
 
 /* What is being routed. The message is made when the first queue wants it. */
@@ -49,8 +50,10 @@ static bool brokerroute_deliver(struct broker *b, struct brokersession *s, struc
   /* One that waits for the window above QoS 0 does not hold up QoS 0. */
   if (qos == 0 && s->waiting_at_0 == 0 && brokerconn_room(s->conn)) {
     brokerroute_direct(b, s->conn, from->packet, retain);
+    if (defect_is(DEFECT_QOS_0_TWICE)) brokerroute_direct(b, s->conn, from->packet, retain);
     return true;
   }
+  if (qos && b->stats.messages_in % 7 == 0 && defect_is(DEFECT_MESSAGE_LOST)) return true;
   bool queued = brokersession_push(s, brokerroute_message(from), qos, retain, b->options.queued_max);
   if (!queued) b->stats.dropped++;
   brokerroute_pump(b, s);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "mqtt/defect.h"
 #include "mqtt/encode.h"
 
 /* One message on its way to the client. */
@@ -97,13 +98,20 @@ void brokersession_free(struct brokersession_table *t, struct brokersession *s) 
 
 bool brokersession_push(struct brokersession *s, struct message *message, uint8_t qos, bool retain,
                         uint32_t waiting_max) {
-  if (s->waiting >= waiting_max) return false;
+  if (s->waiting >= waiting_max + (uint32_t)defect_is(DEFECT_QUEUE_OFF_BY_ONE)) return false;
+  if (!s->conn && defect_is(DEFECT_QUEUE_LOST)) return true;
   struct brokersession_message *m = mem_zero(sizeof *m);
   m->message = message_keep(message);
   m->qos = qos;
   m->retain = retain;
   m->state = HANDSHAKE_WAITING;
-  list_append(&s->messages, &m->row);
+  if (s->waiting && defect_is(DEFECT_QUEUE_OUT_OF_ORDER)) {
+    struct list_node *last = s->messages.previous;
+    list_append(last, &m->row); /* before it */
+    if (s->unsent == last) s->unsent = &m->row;
+  } else {
+    list_append(&s->messages, &m->row);
+  }
   if (!brokersession_pending(s)) s->unsent = &m->row;
   s->waiting++;
   if (qos == 0) s->waiting_at_0++;
@@ -123,6 +131,7 @@ static void brokersession_encode(const struct brokersession_message *m, uint8_t 
                         .packet_id = m->packet_id,
                         .topic = message_topic(m->message),
                         .payload = message_payload(m->message) };
+    if (p.payload.size && defect_is(DEFECT_PAYLOAD_ALTERED)) p.payload.size--;
     p.flags = packet_flags(&p);
     fits = encode_packet(out, &p);
   }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "mqtt/defect.h"
 #include "mqtt/encode.h"
 #include "mqtt/handshake.h"
 #include "mqtt/settings.h"
@@ -66,7 +67,9 @@ static void outbox_settle(struct outbox *o, struct outbox_message *m, int code) 
   else o->buffered--;
   if (m->windowed) o->window--;
   if (m->packet_id) packetid_release(o->ids, m->packet_id);
-  eventq_put(o->events, SESSION_EVENT_RESULT, code, m->user);
+  if (!defect_is(DEFECT_RESULT_MISSING) || code != SESSION_DISCONNECTED)
+    eventq_put(o->events, SESSION_EVENT_RESULT, code, m->user);
+  if (defect_is(DEFECT_RESULT_TWICE)) eventq_put(o->events, SESSION_EVENT_RESULT, code, m->user);
   outbox_free(m);
 }
 
@@ -101,6 +104,7 @@ static struct packet outbox_packet(const struct outbox_message *m, const struct 
   packet.packet_id = m->packet_id;
   packet.topic = p->topic;
   packet.payload = p->payload;
+  packet.dup = p->qos && defect_is(DEFECT_DUP_AT_ONCE);
   packet.flags = packet_flags(&packet);
   return packet;
 }
@@ -125,12 +129,18 @@ static void outbox_place(struct outbox *o, struct outbox_message *m, const struc
 }
 
 static int outbox_refusal(const struct outbox *o, const struct session_publish *p) {
-  if (p->qos && packetid_full(o->ids)) return SESSION_NO_MORE_IDS;
-  if (o->buffered >= o->buffered_max) return SESSION_MAX_BUFFERED;
+  if (p->qos && o->ids->count >= PACKETID_MAX - (uint32_t)defect_is(DEFECT_PACKET_IDS_OFF_BY_ONE))
+    return SESSION_NO_MORE_IDS;
+  if (o->buffered >= o->buffered_max + (uint32_t)defect_is(DEFECT_BUFFERED_OFF_BY_ONE)) return SESSION_MAX_BUFFERED;
   /* What has no encoding: only a caller with a limit beyond the standard's gets here. */
   if (p->topic.size > SPEC_STRING_MAX || p->payload.size > SPEC_REMAINING_LENGTH_MAX - 4 - p->topic.size)
     return SESSION_SOCKET_ERROR;
   return SESSION_SUCCESS;
+}
+
+static uint16_t outbox_take_id(const struct outbox *o, struct outbox_message *m) {
+  bool again = defect_is(DEFECT_PACKET_ID_REUSED) && o->last && o->last->packet_id;
+  return again ? o->last->packet_id : packetid_take(o->ids, m);
 }
 
 bool outbox_accept(struct outbox *o, const struct session_publish *p, bool at_once, uint16_t *packet_id) {
@@ -146,7 +156,7 @@ bool outbox_accept(struct outbox *o, const struct session_publish *p, bool at_on
   m->state = HANDSHAKE_WAITING;
   m->qos = p->qos;
   m->user = p->user;
-  if (m->qos) *packet_id = m->packet_id = packetid_take(o->ids, m);
+  if (m->qos) *packet_id = m->packet_id = outbox_take_id(o, m);
   struct packet packet = outbox_packet(m, p);
   outbox_append(o, m);
   o->buffered++;
@@ -166,10 +176,13 @@ bool outbox_blocked(const struct outbox *o) {
  * PUBREL. */
 static void outbox_append_packet(struct outbox *o, struct outbox_message *m) {
   bool fits;
-  if (handshake_resend(m->state) == SPEC_PUBREL) {
+  bool released = handshake_resend(m->state) == SPEC_PUBREL;
+  if (m->begun && defect_is(DEFECT_RESEND_FORGOTTEN)) return;
+  if (released && defect_is(DEFECT_PUBREL_FORGOTTEN)) return;
+  if (released && !(m->bytes && defect_is(DEFECT_PUBLISH_AFTER_PUBREC))) {
     fits = encode_ack(&o->flow->bytes, SPEC_PUBREL, m->packet_id);
   } else {
-    if (m->begun) m->bytes[0] |= OUTBOX_DUP;
+    if (m->begun && !defect_is(DEFECT_RESEND_WITHOUT_DUP)) m->bytes[0] |= OUTBOX_DUP;
     fits = buffer_append(&o->flow->bytes, slice_of(m->bytes, m->held));
   }
   assert(fits);
@@ -197,6 +210,7 @@ static void outbox_begin(struct outbox *o, struct outbox_message *m) {
 static void outbox_complete(struct outbox *o, struct outbox_message *m) {
   o->writing = outbox_behind(o, m);
   if (m->state == HANDSHAKE_WAITING) m->state = (uint8_t)handshake_sent(m->qos);
+  if (m->qos == 1 && defect_is(DEFECT_SUCCESS_TOO_EARLY)) m->state = HANDSHAKE_DONE;
   if (m->state == HANDSHAKE_DONE) outbox_settle(o, m, SESSION_SUCCESS);
 }
 
@@ -209,13 +223,21 @@ void outbox_wrote(struct outbox *o) {
   }
 }
 
+/* The defect of the same name. */
+static void outbox_repeat_first(const struct outbox *o) {
+  const struct outbox_message *m = o->first;
+  if (m && m->bytes && m->begun && !m->waits && handshake_resend(m->state) == SPEC_PUBLISH)
+    buffer_append(&o->flow->bytes, slice_of(m->bytes, m->held));
+}
+
 bool outbox_acknowledged(struct outbox *o, struct outbox_message *m, uint8_t type, uint8_t *reply) {
   struct handshake_step step = handshake_acknowledged(m->state, type);
   *reply = step.reply;
   if (!step.fits) return false;
   m->state = (uint8_t)step.next;
   if (m->state == HANDSHAKE_DONE) outbox_settle(o, m, SESSION_SUCCESS);
-  else outbox_drop_bytes(m);
+  else if (!defect_is(DEFECT_PUBLISH_AFTER_PUBREC)) outbox_drop_bytes(m);
+  if (defect_is(DEFECT_RESEND_WITHIN_CONNECTION)) outbox_repeat_first(o);
   return true;
 }
 
@@ -241,7 +263,9 @@ static void outbox_fail_all(struct outbox *o, enum session_end end, uint64_t vic
     after = m->after;
     if (m == writing) in_flow = true;
     if (m == next) in_flow = false;
-    outbox_settle(o, m, in_flow ? outbox_code_in_flow(o, m, end, victim) : outbox_code_apart(m));
+    int code = in_flow ? outbox_code_in_flow(o, m, end, victim) : outbox_code_apart(m);
+    if (code == SESSION_INCOMPLETE && defect_is(DEFECT_FAILED_AS_NOT_SENT)) code = SESSION_DISCONNECTED;
+    outbox_settle(o, m, code);
   }
 }
 
@@ -269,12 +293,22 @@ void outbox_ended(struct outbox *o, enum session_end end, uint64_t victim) {
   assert(!o->next && o->waiting == 0);
 }
 
+/* The defect of the same name. */
+static void outbox_move_first(struct outbox *o) {
+  struct outbox_message *m = o->first;
+  if (!m || !m->begun) return;
+  outbox_unlink(o, m);
+  m->after = NULL;
+  outbox_append(o, m);
+}
+
 void outbox_resume(struct outbox *o, bool present, bool keep) {
   o->keep = keep;
   for (struct outbox_message *m = o->first, *after; !present && m && m->begun; m = after) {
     after = m->after;
     outbox_settle(o, m, SESSION_INCOMPLETE);
   }
+  if (defect_is(DEFECT_RESEND_OUT_OF_ORDER)) outbox_move_first(o);
   for (struct outbox_message *m = o->first; m; m = m->after) outbox_wait(o, m);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "mqtt/defect.h"
 #include "mqtt/topic.h"
 
 void retained_init(struct retained *r) {
@@ -21,6 +22,7 @@ void retained_fini(struct retained *r) {
 bool retained_set(struct retained *r, struct message *m) {
   struct topictree_node *node = topictree_make(&r->tree, message_topic(m));
   if (!node) return false;
+  if (node->item && defect_is(DEFECT_RETAINED_STALE)) return true;
   if (!node->item) r->count++;
   message_keep(m);
   message_drop(node->item);
@@ -31,7 +33,7 @@ bool retained_set(struct retained *r, struct message *m) {
 
 void retained_clear(struct retained *r, struct slice topic) {
   struct topictree_node *node = topictree_find(&r->tree, topic);
-  if (!node || !node->item) return;
+  if (!node || !node->item || defect_is(DEFECT_RETAINED_NOT_CLEARED)) return;
   message_drop(node->item);
   node->item = NULL;
   node->used = 0;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "mqtt/defect.h"
 #include "mqtt/encode.h"
 #include "mqtt/handshake.h"
 #include "mqtt/inbox.h"
@@ -127,6 +128,7 @@ void session_connect(struct session *s, const struct session_connect *c, int64_t
   s->keepalive_ns = c->keepalive_s * SESSION_SECOND_NS;
   s->moved_ns = now_ns;
   s->due_ns = c->timeout_ns > 0 ? session_after(now_ns, c->timeout_ns) : SESSION_NEVER;
+  if (defect_is(DEFECT_CONNECT_TIMEOUT_IGNORED)) s->due_ns = SESSION_NEVER;
 }
 
 /* Every message and operation of this connection gets its code, or is kept. */
@@ -141,6 +143,7 @@ static void session_settle(struct session *s, enum session_end end) {
 static void session_finish(struct session *s, enum session_end end, enum session_event_type type, int code) {
   session_settle(s, end);
   eventq_put(&s->events, type, code, 0);
+  if (type == SESSION_EVENT_LOST && defect_is(DEFECT_LOSS_TOLD_TWICE)) eventq_put(&s->events, type, code, 0);
   outflow_fini(&s->flow);
   inbox_ended(&s->in);
   if (s->clean && s->state != SESSION_CONNECTING) packetid_fini(&s->in.received);
@@ -202,6 +205,7 @@ bool session_disconnect(struct session *s, int64_t now_ns) {
   s->moved_ns = now_ns;
   bool fits = encode_empty(&s->flow.bytes, SPEC_DISCONNECT);
   assert(fits);
+  if (defect_is(DEFECT_SENT_AFTER_DISCONNECT)) encode_empty(&s->flow.bytes, SPEC_PINGREQ);
   return true;
 }
 
@@ -248,7 +252,7 @@ static void session_accepted(struct session *s, bool present) {
   s->state = SESSION_CONNECTED;
   s->due_ns = SESSION_NEVER;
   eventq_put_connected(&s->events, SESSION_SUCCESS, present);
-  if (!present) packetid_fini(&s->in.received);
+  if (!present || defect_is(DEFECT_CLIENT_DEDUP_LOST)) packetid_fini(&s->in.received);
   outbox_resume(&s->box, present, !s->clean);
 }
 
@@ -285,7 +289,9 @@ static bool session_publish_in(struct session *s, struct slice bytes, int64_t no
     s->borrowed = true;
   }
   uint8_t answer = handshake_answer(p->qos);
-  return !answer || session_reply(s, answer, p->packet_id);
+  if (answer == SPEC_PUBACK && p->packet_id % 3 == 0 && defect_is(DEFECT_PUBACK_FORGOTTEN)) return true;
+  uint16_t wrong = answer == SPEC_PUBACK && defect_is(DEFECT_PUBACK_WRONG_ID);
+  return !answer || session_reply(s, answer, (uint16_t)(p->packet_id + wrong));
 }
 
 /* What fits nothing completes nothing. */
@@ -353,6 +359,7 @@ static bool session_take_packet(struct session *s, struct slice bytes, int64_t n
 
 size_t session_feed(struct session *s, struct slice bytes, int64_t now_ns) {
   if (s->ended || s->wants_close || s->gone || bytes.size == 0) return bytes.size;
+  if (defect_is(DEFECT_KEEPALIVE_FROM_RECEIVING)) s->moved_ns = now_ns;
   assert(!s->borrowed); /* the events of the packet before were not taken */
   inbox_release(&s->in);
   struct slice packet;
@@ -388,7 +395,7 @@ void session_wrote(struct session *s, size_t n, int64_t now_ns) {
   if (n == 0 || s->ended || s->gone) return;
   outflow_wrote(&s->flow, n);
   outbox_wrote(&s->box);
-  s->moved_ns = now_ns;
+  if (!defect_is(DEFECT_KEEPALIVE_FROM_RECEIVING)) s->moved_ns = now_ns;
   if (s->state == SESSION_DISCONNECTING && outflow_waiting(&s->flow) == 0) s->wants_close = true;
 }
 
@@ -443,13 +450,17 @@ static int64_t session_ping_timeout_ns(const struct session *s) {
   return s->keepalive_ns < most_ns ? s->keepalive_ns : most_ns;
 }
 
+static int64_t session_next_ping_ns(const struct session *s) {
+  if (s->pinged) return defect_is(DEFECT_PING_TIMEOUT_IGNORED) ? SESSION_NEVER : s->due_ns;
+  if (!s->keepalive_ns) return SESSION_NEVER;
+  return session_after(s->moved_ns, s->keepalive_ns / (defect_is(DEFECT_PING_TOO_OFTEN) ? 100 : 1));
+}
+
 int64_t session_deadline(const struct session *s) {
   if (s->ended || s->wants_close) return SESSION_NEVER;
   switch (s->state) {
   case SESSION_CONNECTING: return s->due_ns;
-  case SESSION_CONNECTED:
-    if (s->pinged) return s->due_ns;
-    return s->keepalive_ns ? session_after(s->moved_ns, s->keepalive_ns) : SESSION_NEVER;
+  case SESSION_CONNECTED: return session_next_ping_ns(s);
   case SESSION_DISCONNECTING: return session_after(s->moved_ns, SESSION_DISCONNECT_TIMEOUT_NS);
   case SESSION_IDLE: break;
   }

@@ -120,6 +120,15 @@ function M.rule(value)
   return canonical, sentence and ('"%s" is no rule: %s'):format(tostring(value), sentence)
 end
 
+--- One of the mistakes that mqrig's own client and broker can be told to make.
+function M.defect(value)
+  local names = {}
+  for i, defect in ipairs(core.defects()) do
+    names[i] = defect.name
+  end
+  return M.choice(table.unpack(names))(value)
+end
+
 function M.param(value)
   local key, v = tostring(value):match "^([%a_][%w_]*)=(.*)$"
   if not key then

@@ -119,6 +119,8 @@ function core.temporary_directory() end
 function core.realpath(path) end
 function core.executable() end                 -- path of this program
 function core.cores() end                      -- processors
+function core.defects() end                    -- { { name=, text= }, ... }: mistakes that can be switched on
+function core.defect(name) end                 -- switches one on for this process and what it forks; "none": off
 function core.wall_clock() end                 -- seconds since 1970, float: for reports only
 core.version = ""
 

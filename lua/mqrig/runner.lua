@@ -322,6 +322,7 @@ end
 --- The whole of `mqrig run`. Returns the exit status.
 function M.run(arguments, settings)
   settings.seed = settings.seed or M.new_seed()
+  core.defect(settings.defect or "none")
   local collected, sentence, status = M.collect(arguments, settings)
   if not collected then
     complain(sentence)

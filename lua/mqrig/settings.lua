@@ -63,6 +63,8 @@ M.fields = {
     help = "a fault rule on every client link, as in 'up PUBLISH nth 3 rst'" },
   { name = "param", short = "p", kind = "list", argument = "K=V", check = checks.param, split = ",", again = true,
     group = "what", help = "a value for t.params" },
+  { name = "defect", kind = "value", argument = "NAME", check = checks.defect, again = true, group = "what",
+    help = "have mqrig's own client or broker do this wrong, to see what notices it" },
 
   { name = "report", short = "r", kind = "list", argument = "FORMAT[:FILE]", check = checks.report, split = ",",
     group = "output", words = "pretty|tap|junit|json",
