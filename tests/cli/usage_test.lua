@@ -59,6 +59,7 @@ local wrong = {
   { "run --fault '' x.lua", "the rule ends here" },
   { "run -p noequals x.lua", '--param needs NAME=VALUE, not "noequals"' },
   { "run -p =3 x.lua", '--param needs NAME=VALUE, not "=3"' },
+  { "run --defect will-twise x.lua", 'not "will-twise", did you mean "will-twice"?' },
   { "run --capture sometimes x.lua", '--capture is one of on-failure, always, never, not "sometimes"' },
   { "run --color alwys x.lua", '--color is one of auto, always, never, not "alwys", did you mean "always"?' },
   { "run --no-tests maybe x.lua", '--no-tests is one of fail, pass, not "maybe"' },

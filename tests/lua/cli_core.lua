@@ -9,6 +9,10 @@ local core = { version = "0.0.0", mqtt = {} }
 
 function core.open() end
 function core.close() end
+function core.defects()
+  return {}
+end
+function core.defect() end
 function core.wall_clock()
   return 1700000000.5
 end
