@@ -1,5 +1,5 @@
 -- cli: the command line. `main` takes the arguments and returns the exit status; each verb is a module of its own in
--- verb/, with `summary`, `configure(parser)` and `run(arguments, cli)`, which returns a status, or nil and a sentence
+-- verb/, with `summary`, `configure(parser, cli)` and `run(arguments, cli)`, which returns a status, or nil and a sentence
 -- about wrong usage.
 
 local argparse = require "argparse"
@@ -42,14 +42,20 @@ local function add_help(cli, parser)
   end))
 end
 
+local function add_style(cli, parser)
+  parser:help_max_width(100):help_description_margin(34):usage_max_width(100)
+  add_help(cli, parser)
+end
+
 -- With the flags of the verb that is wanted; all verbs' for help and completion.
-local function build(wanted)
+local function build(words)
+  local wanted = words[1]
   local parser = argparse("mqrig",
     "Runs MQTT scenario files: clients, brokers, faults, and the exact result of each operation.")
-  parser:help_max_width(100):help_description_margin(34):usage_max_width(100)
   parser:epilog "`mqrig help VERB` tells more about a verb. See also man mqrig."
-  local cli = { parser = parser, parsers = {}, modules = {}, later = M.later, not_there = M.not_there }
-  add_help(cli, parser)
+  local cli = { parser = parser, parsers = {}, under = {}, modules = {}, later = M.later, not_there = M.not_there, words = words,
+    add_style = add_style }
+  add_style(cli, parser)
   parser:flag("--version", "show the version"):action(answer(cli, function()
     return "mqrig " .. core.version
   end))
@@ -58,17 +64,30 @@ local function build(wanted)
   for _, name in ipairs(M.verbs) do
     local verb = require("mqrig.verb." .. name)
     local command = parser:command(name):summary(verb.summary)
-    command:help_max_width(100):help_description_margin(34):usage_max_width(100)
-    add_help(cli, command)
+    add_style(cli, command)
     if not M.verbs_known[wanted] or wanted == name or wanted == "help" or wanted == "completion" then
-      verb.configure(command)
+      verb.configure(command, cli)
     end
     cli.parsers[name], cli.modules[name] = command, verb
   end
   return cli
 end
 
--- "--jobs" and "-j" of a parser and those above it.
+-- The parsers that the words lead through: the program's, its verb's, and those under a verb.
+local function path_of(cli)
+  local path = { cli.parser }
+  for _, word in ipairs(cli.words) do
+    for _, command in ipairs(path[#path]._commands) do
+      if command._name == word then
+        path[#path + 1] = command
+        break
+      end
+    end
+  end
+  return path
+end
+
+-- "--jobs" and "-j" of all these parsers.
 local function option_names(parsers)
   local names = {}
   for _, parser in ipairs(parsers) do
@@ -79,13 +98,26 @@ local function option_names(parsers)
   return names
 end
 
--- The parser's own sentence, with our near name for an unknown option.
-local function improve(cli, message, verb)
-  local option = message:match "^unknown option '([^']*)'"
-  if not option then
+local function names_of(commands)
+  local names = {}
+  for _, command in ipairs(commands) do
+    names[#names + 1] = command._name
+  end
+  return names
+end
+
+-- The parser's own sentence, with our near name for an unknown option or word.
+local function improve(message, path)
+  local option, word = message:match "^unknown option '([^']*)'", message:match "^unknown command '([^']*)'"
+  local under = names_of(path[#path]._commands)
+  if word then
+    return ('unknown word "%s", %s'):format(word, near.suggest(word, under) or "there is " .. table.concat(under, ", "))
+  elseif message == "a command is required" then
+    return "what is to be done is missing: " .. table.concat(under, ", ")
+  elseif not option then
     return (message:gsub("\nDid you mean.*$", ""))
   end
-  local names = option_names { cli.parser, cli.parsers[verb] }
+  local names = option_names(path)
   local hint = option:sub(1, 2) == "--" and near.find(option:sub(3), (function()
     local long = {}
     for _, name in ipairs(names) do
@@ -96,8 +128,11 @@ local function improve(cli, message, verb)
   return ('unknown option "%s"%s'):format(option, hint and (', did you mean "--%s"?'):format(hint) or "")
 end
 
-local function usage(message, verb)
-  io.stderr:write(("mqrig: %s\nTry: mqrig help%s\n"):format(message, verb and " " .. verb or ""))
+-- `path`: as path_of has it, or nothing.
+local function usage(message, path)
+  local names = names_of { table.unpack(path or {}, 2) }
+  local try = #names > 1 and table.concat(names, " ") .. " --help" or "help" .. (names[1] and " " .. names[1] or "")
+  io.stderr:write(("mqrig: %s\nTry: mqrig %s\n"):format(message, try))
   return M.USAGE
 end
 
@@ -127,7 +162,7 @@ end
 --- The exit status for these arguments (argv[1] is the first after the program's name).
 function M.main(argv)
   local words = table.move(argv, 1, #argv, 1, {})
-  local cli = build(words[1])
+  local cli = build(words)
   cli.program = argv[0] or "mqrig"
   if #words == 0 then
     io.stderr:write(cli.parser:get_help(), "\n")
@@ -141,13 +176,14 @@ function M.main(argv)
   if arguments == false then
     return 0
   elseif not arguments then
-    return usage(improve(cli, problem, cli.parsers[verb] and verb), cli.parsers[verb] and verb)
+    local path = path_of(cli)
+    return usage(improve(problem, path), path)
   elseif not arguments.command then
     return usage "a verb is missing"
   end
   local status, sentence = cli.modules[arguments.command].run(arguments, cli)
   if not status then
-    return usage(sentence, arguments.command)
+    return usage(sentence, path_of(cli))
   end
   return status
 end

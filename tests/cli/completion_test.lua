@@ -54,6 +54,10 @@ completes("mqrig run --out ", "some.lua")
 completes("mqrig list --js", "--json")
 completes("mqrig decode --st", "--strict !--shuffle")
 completes("mqrig new --te", "--template")
+completes("mqrig proxy --fa", "--fault")
+completes("mqrig proxy c", "ctl")
+completes("mqrig proxy ctl to", "toggle toxic !list")
+completes("mqrig proxy ctl toxic add --to", "--toxicity !--name")
 
 -- Every long flag of run is in all three.
 local help = gives("run --help", 0)

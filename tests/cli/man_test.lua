@@ -116,7 +116,7 @@ check(run_help["--filter"] == "TEXT" and run_help["-q"] == "", "the help of run 
 same("run", options_of_page "OPTIONS OF RUN", run_help)
 same("list", options_of_page "OPTIONS OF LIST", without(options_of_help "list", run_help))
 local help = { ["-h"] = "", ["--help"] = "" }
-for _, verb in ipairs { "proxy", "decode", "new" } do
+for _, verb in ipairs { "proxy", "proxy ctl", "decode", "new" } do
   same(verb, options_of_page("OPTIONS OF " .. verb:upper()), without(options_of_help(verb), help))
 end
 for _, verb in ipairs { "completion", "help" } do

@@ -6,16 +6,16 @@ local M = { summary = "show help for a verb" }
 
 function M.configure(parser)
   parser:description "Shows the help of a verb, or without one what verbs there are."
-  parser:argument("verb", "run, list, ..."):args "?"
+  parser:argument("verb", "run, list, ...; also: proxy ctl"):args "*"
 end
 
 function M.run(arguments, cli)
-  local name = arguments.verb
-  if not name then
+  local name = table.concat(arguments.verb, " ")
+  if name == "" then
     io.write(cli.parser:get_help(), "\n")
     return 0
   end
-  local parser = cli.parsers[name]
+  local parser = cli.parsers[name] or cli.under[name]
   if not parser then
     if cli.later[name] then
       return nil, cli.not_there(name)

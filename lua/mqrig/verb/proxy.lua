@@ -1,6 +1,7 @@
 -- mqrig proxy: a fault proxy by itself, between any client and any broker, until a signal ends it.
 
 local core = require "mqrig.core"
+local ctl = require "mqrig.verb.ctl"
 local environment = require "mqrig.environment"
 local task = require "mqrig.task"
 local text = require "mqrig.text"
@@ -11,7 +12,30 @@ M.UNMET, M.LOAD, M.ENVIRONMENT = 1, 3, 5
 
 local schemes = { tcp = true, mqtt = true, unix = true }
 
-function M.configure(parser)
+-- Whether the words are about what stands under this verb: "proxy ctl ..." and "help proxy ctl".
+local function means_ctl(words)
+  local at = words[1] == "help" and 2 or 1
+  return words[at] == "proxy" and words[at + 1] == "ctl"
+end
+
+local function configure_ctl(parser, cli)
+  local command = parser:command("ctl"):summary(ctl.summary)
+  cli:add_style(command)
+  ctl.configure(command, cli)
+  cli.under["proxy ctl"] = command
+end
+
+function M.configure(parser, cli)
+  parser:require_command(false):command_target "under"
+  if means_ctl(cli.words) or cli.words[1] == "completion" then
+    configure_ctl(parser, cli)
+  end
+  if not means_ctl(cli.words) then
+    M.configure_serving(parser)
+  end
+end
+
+function M.configure_serving(parser)
   parser:description(text.flow [[
 Listens at LISTEN and connects each client to UPSTREAM, on and on until SIGINT or SIGTERM, and prints a line for each
 connection that begins or ends and for each rule that fires; at the end a summary. Exit status: 0 ended by a signal,
@@ -158,6 +182,9 @@ local function run_open(arguments, options, script, env)
 end
 
 function M.run(arguments)
+  if arguments.under then
+    return ctl.run(arguments)
+  end
   local options, sentence = check(arguments)
   if not options then
     return nil, sentence
