@@ -141,6 +141,12 @@ void chain_push_outer(struct chain *c, struct filter *f) {
   chain_pushed(c, f);
 }
 
+struct filter *chain_find(const struct chain *c, const struct filter_ops *ops) {
+  struct filter *f = c->outermost;
+  while (f && f->ops != ops) f = f->inner;
+  return f;
+}
+
 void chain_kick(struct chain *c) {
   pump_enter(c);
   c->kicked = true;

@@ -43,6 +43,9 @@ int64_t chain_began_ns(struct chain *c);
 void chain_push_inner(struct chain *c, struct filter *f);
 void chain_push_outer(struct chain *c, struct filter *f);
 
+/* The outermost filter of that kind, or NULL. */
+struct filter *chain_find(const struct chain *c, const struct filter_ops *ops);
+
 /* A filter has something to give, a new deadline, or room again, not because of a call from the chain: a rule was
  * released, say. It is seen to in the next turn, or later in this one. */
 void chain_kick(struct chain *c);

@@ -346,8 +346,9 @@ static bool pump_is_deaf(const struct chain *c) {
   return c->dead || c->stalled || c->deaf;
 }
 
-void pump_in(struct chain *c) {
-  bool moved = true, any = false;
+/* `any`: something was taken in already. */
+static void pump_move_in(struct chain *c, bool any) {
+  bool moved = true;
   while (moved && !pump_is_deaf(c)) {
     moved = pump_feed(c);
     for (struct filter *f = c->outermost; f && !pump_is_deaf(c); f = f->inner) {
@@ -361,13 +362,17 @@ void pump_in(struct chain *c) {
   if (any && c->outermost) pump_ask_write(c);
 }
 
+void pump_in(struct chain *c) {
+  pump_move_in(c, false);
+}
+
 void pump_take(struct chain *c, struct slice bytes) {
   bool moved = true;
   while (bytes.size && moved && c->outermost && buffer_size(&c->held) == 0 && !pump_is_deaf(c)) {
     size_t n = c->outermost->ops->take(c->outermost, CHAIN_IN, bytes, net_now(c->net));
     moved = n > 0;
     bytes = slice_from(bytes, n);
-    if (moved) pump_in(c);
+    if (moved) pump_move_in(c, true);
   }
   if (c->dead || c->deaf || bytes.size == 0) return;
   bool fits = buffer_append(&c->held, bytes);
