@@ -218,6 +218,14 @@ static uint32_t lpeer_number(lua_State *L, const char *name) {
   return (uint32_t)v;
 }
 
+/* n: n + 1 connects are answered while none is accepted. */
+static int lpeer_backlog(lua_State *L) {
+  bool given = lua_getfield(L, 1, "backlog") != LUA_TNIL;
+  int n = (int)lpeer_number(L, "backlog");
+  lua_pop(L, 1);
+  return given && n == 0 ? NET_BACKLOG_NONE : n;
+}
+
 static const char *lpeer_text(lua_State *L, const char *name, const char *absent) {
   lua_getfield(L, 1, name); /* stays on the stack */
   return luaL_optstring(L, -1, absent);
@@ -258,7 +266,7 @@ static int lpeer_new(lua_State *L) {
   struct broker_options broker = { .queued_max = lpeer_number(L, "queued_max"),
                                    .message_max = lpeer_number(L, "message_max"),
                                    .inflight_max = lpeer_number(L, "inflight_max") };
-  struct net_listen_options listen = { .backlog = (int)lpeer_number(L, "backlog"),
+  struct net_listen_options listen = { .backlog = lpeer_backlog(L),
                                        .accept_max = lpeer_number(L, "accept_max"),
                                        .send_buffer = lpeer_number(L, "send_buffer"),
                                        .receive_buffer = lpeer_number(L, "receive_buffer") };

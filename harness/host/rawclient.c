@@ -153,7 +153,9 @@ void rawclient_free(struct rawclient *c) {
 
 bool rawclient_send(struct rawclient *c, struct slice bytes) {
   if (!c->chain || !buffer_append(&c->out, bytes)) return false;
-  if (c->open) chain_want_write(c->chain);
+  if (!c->open) return true;
+  chain_want_write(c->chain);
+  chain_flush(c->chain); /* so that an end that comes next comes behind it */
   return true;
 }
 

@@ -183,7 +183,8 @@ static int evlisten_socket(const struct evaddress *a, const struct net_listen_op
     return -1;
   }
   evlisten_set(fd, a, o);
-  if (evlisten_bind(fd, a) && listen(fd, o->backlog ? o->backlog : EVLISTEN_BACKLOG) == 0) return fd;
+  int backlog = o->backlog == NET_BACKLOG_NONE ? 0 : o->backlog ? o->backlog : EVLISTEN_BACKLOG;
+  if (evlisten_bind(fd, a) && listen(fd, backlog) == 0) return fd;
   evlisten_refuse(a, errno, err);
   close(fd);
   return -1;

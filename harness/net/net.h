@@ -65,8 +65,10 @@ void net_timer_clear(struct net *n, struct net_timer *t);
 struct stream *net_connect(struct net *n, const struct url *u, int64_t timeout_ns, const struct stream_handler *handler,
                            void *arg, struct err *err);
 
+#define NET_BACKLOG_NONE (-1)
+
 struct net_listen_options {
-  int backlog;         /* 0: 1024 */
+  int backlog;         /* 0: 1024; NET_BACKLOG_NONE: one connect is answered while none is accepted */
   uint32_t accept_max; /* streams alive at once, then no more are accepted until one ends; 0: no limit */
   size_t send_buffer, receive_buffer;
 };

@@ -173,7 +173,8 @@ function t:connect(options) end
 function t:raw_client(options) end
 
 --- A child process, a client under test for instance: the program and its arguments in a list, with `env` (variables
---- added) and `name` beside them. It is killed when the scenario ends. Raises when there is no such program.
+--- added) and `name` beside them. It is killed when the scenario ends. Raises when there is no such program. `mqrig`,
+--- `mqrig-proxy` and `plainsocket` are those of the mqrig that runs.
 ---@param argv table
 ---@return process
 function t:process(argv) end
@@ -427,6 +428,12 @@ function raw_client:send(what, fields) end
 ---@param options? { within: duration }
 ---@return packet
 function raw_client:recv(type, options) end
+
+--- The next so many bytes, as they are. Fails when the connection ends before.
+---@param size integer
+---@param options? { within: duration }
+---@return string
+function raw_client:recv_bytes(size, options) end
 
 --- Waits until the other end has closed, and returns how: "fin", "reset", "failed". What came and was not taken is
 --- dropped.

@@ -5,6 +5,7 @@ local blame = require "mqrig.blame"
 local failure = require "mqrig.failure"
 local log = require "mqrig.log"
 local object = require "mqrig.object"
+local paths = require "mqrig.paths"
 local show = require "mqrig.show"
 local task = require "mqrig.task"
 
@@ -65,6 +66,19 @@ function Process:resume()
 end
 
 local KILL_WITHIN_NS = 3000000000
+
+-- Programs that belong to mqrig: those of the installation, or of the build, that runs.
+local own = { mqrig = true, ["mqrig-proxy"] = true, plainsocket = true }
+
+local function find(program)
+  local folder = paths.folder(core.executable())
+  for _, path in ipairs(own[program] and { folder .. "/" .. program, folder .. "/../libexec/mqrig/" .. program } or {}) do
+    if paths.exists(path) then
+      return path
+    end
+  end
+  return program
+end
 
 -- Runs the program. What an earlier run of it still has to say is not heard any more.
 local function launch(self)
@@ -152,6 +166,7 @@ function M.new(scenario, argv, name, on_output)
       blame.options({ [key] = true }, blame.set "env name", "t:process")
     end
   end
+  words[1] = find(words[1])
   name = argv.name or name or words[1]:match "[^/]+$" or words[1]
   local self = setmetatable({
     scenario = scenario,

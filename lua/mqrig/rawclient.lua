@@ -5,6 +5,7 @@ local blame = require "mqrig.blame"
 local failure = require "mqrig.failure"
 local link = require "mqrig.link"
 local object = require "mqrig.object"
+local show = require "mqrig.show"
 local task = require "mqrig.task"
 local wire = require "mqrig.wire"
 
@@ -69,6 +70,31 @@ function Raw:recv(type, options)
   return self.found
 end
 
+local function gather(self)
+  self.pending.bytes = self.pending.bytes .. self.raw:take()
+  return #self.pending.bytes >= self.wanted_bytes or self.ended
+end
+
+--- The next so many bytes that come, as they are. Fails when the connection ends before.
+function Raw:recv_bytes(size, options)
+  if math.type(size) ~= "integer" or size < 1 then
+    blame.raise("recv_bytes takes a number of bytes, not " .. show.value(size))
+  end
+  local within_ns = blame.within_ns(blame.options(options, within_known, "recv_bytes"), "recv_bytes")
+  self.wanted_bytes = size
+  local there = task.wait_for(self, gather, within_ns, ("%d bytes"):format(size))
+  local bytes = self.pending.bytes
+  if #bytes < size then
+    local message = ("%s: %d bytes of %d came"):format(self.name, #bytes, size)
+    if not there then
+      failure.late(message, within_ns)
+    end
+    failure.raise { message = message .. ", and then the end of the connection: " .. self.how }
+  end
+  self.pending.bytes = bytes:sub(size + 1)
+  return bytes:sub(1, size)
+end
+
 local function is_ended(self)
   self.raw:take()
   return self.ended
@@ -98,7 +124,7 @@ function computed:link()
   return l
 end
 
-M.meta = object.class("raw client", Raw, computed, "name", "found wanted waiters raw")
+M.meta = object.class("raw client", Raw, computed, "name", "found wanted wanted_bytes waiters raw")
 M.meta.__close = Raw.close
 
 local function is_settled(self)

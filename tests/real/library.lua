@@ -28,6 +28,11 @@ scenario("raw", function(t)
   expect(r:recv("CONNACK").reason_code):equals(0)
   r:send(rig.fault.raw "c0 r0")
   r:recv("PINGRESP")
+  r:send(rig.fault.raw "c0 r0 c0 r0")
+  expect(r:recv_bytes(3)):equals "\xd0\0\xd0"
+  expect(r:recv_bytes(1)):equals "\0"
+  expect(function() r:recv_bytes(1, { within = 0.01 }) end):raises "raw%d*: 0 bytes of 1 came"
+  expect(function() r:recv_bytes(0) end):raises "takes a number of bytes"
   r:send(rig.fault.raw "62 r2 m0")
   r:send(rig.fault.raw "f0 r0")
   expect(r:wait_closed()):equals("fin")
