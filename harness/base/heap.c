@@ -43,13 +43,17 @@ static void heap_down(struct heap *h, size_t i, struct heap_node *node) {
 }
 
 void heap_set(struct heap *h, struct heap_node *node, int64_t at_ns) {
+  heap_rank(h, node, at_ns, h->sequence++);
+}
+
+void heap_rank(struct heap *h, struct heap_node *node, int64_t at_ns, uint64_t sequence) {
   heap_clear(h, node);
   if (h->count == h->capacity) {
     h->capacity = h->capacity ? 2 * h->capacity : HEAP_FIRST;
     h->nodes = mem_resize(h->nodes, h->capacity * sizeof *h->nodes);
   }
   node->at_ns = at_ns;
-  node->sequence = h->sequence++;
+  node->sequence = sequence;
   heap_up(h, h->count++, node);
 }
 

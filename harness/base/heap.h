@@ -28,6 +28,9 @@ void heap_fini(struct heap *h);
 /* Puts the node in at `at_ns`, or moves it there if it is in already (and behind its equals). */
 void heap_set(struct heap *h, struct heap_node *node, int64_t at_ns);
 
+/* The same, with a sequence of the caller's: among its equals the node comes where that puts it. */
+void heap_rank(struct heap *h, struct heap_node *node, int64_t at_ns, uint64_t sequence);
+
 /* Takes the node out. One that is not in is left alone. */
 void heap_clear(struct heap *h, struct heap_node *node);
 

@@ -15,6 +15,7 @@ struct net_ops {
   bool (*wait)(struct net *n, int64_t until_ns, struct err *err);
   void (*wake)(struct net *n);
   void (*random)(struct net *n, void *to, size_t size); /* NULL: the system's */
+  void (*timed)(struct net *n);                         /* its timers were changed. May be NULL */
   void (*free)(struct net *n);
   struct stream *(*connect)(struct net *n, const struct url *u, int64_t timeout_ns, struct err *err);
   struct net_listener *(*listen)(struct net *n, const struct url *u, const struct net_listen_options *options,
@@ -38,6 +39,7 @@ struct net_ops {
 
 struct net {
   const struct net_ops *ops;
+  struct net *turner; /* in whose turns it takes part: its own, unless a driver has several nets in one world */
   int64_t now_ns;
   bool in_turn;
   bool linger; /* see net_linger; for the next wait */
@@ -63,6 +65,8 @@ struct net_listener {
 
 void net_init(struct net *n, const struct net_ops *ops);
 void net_fini(struct net *n);
+/* Fires the timers that are due at `now_ns`, but not those set meanwhile. For a net that is not turned itself. */
+void net_fire(struct net *n);
 void stream_fini(struct stream *s); /* it wants to write no more */
 
 #endif

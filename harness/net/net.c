@@ -6,7 +6,7 @@
 #include "net/driver.h"
 
 void net_init(struct net *n, const struct net_ops *ops) {
-  *n = (struct net){ .ops = ops };
+  *n = (struct net){ .ops = ops, .turner = n };
   heap_init(&n->timers);
   n->dirty_end = &n->dirty;
 }
@@ -58,7 +58,7 @@ static int64_t net_due(const struct net *n, int64_t until_ns) {
 
 /* Fires what is due now, but not what is set meanwhile: a timer set from its own `fire` comes in the next turn. Since
  * no timer is set earlier than now, all of those are behind all that were due before. */
-static void net_fire(struct net *n) {
+void net_fire(struct net *n) {
   uint64_t mark = n->timers.sequence;
   for (struct heap_node *node = heap_first(&n->timers); node; node = heap_first(&n->timers)) {
     if (node->at_ns > n->now_ns || node->sequence >= mark) return;
@@ -103,10 +103,12 @@ void net_timer_init(struct net_timer *t, void (*fire)(void *arg), void *arg) {
 void net_timer_set(struct net *n, struct net_timer *t, int64_t at_ns) {
   if (at_ns == NET_NEVER) heap_clear(&n->timers, &t->node);
   else heap_set(&n->timers, &t->node, at_ns > n->now_ns ? at_ns : n->now_ns);
+  if (n->ops->timed) n->ops->timed(n);
 }
 
 void net_timer_clear(struct net *n, struct net_timer *t) {
   heap_clear(&n->timers, &t->node);
+  if (n->ops->timed) n->ops->timed(n);
 }
 
 struct stream *net_connect(struct net *n, const struct url *u, int64_t timeout_ns, const struct stream_handler *handler,

@@ -8,8 +8,8 @@
  * Every draw is a function of the seed, of what it is for, of the host and how many connections that host had made
  * before, and of its count on that connection: taking one thing out shifts nothing else.
  *
- * What it is made of: simworld (time, events, draws), simhost (clocks, timers), simlink (what a way does to what goes
- * along it), simpipe (bytes one way), simend (one end of a connection), simdial, simlisten.
+ * What it is made of: simworld (time, events, draws), simhost (clocks, timers), simname, simlink (what a way does to
+ * what goes along it), simpipe (bytes one way), simend (one end of a connection), simarrive, simdial, simlisten.
  */
 #ifndef MQRIG_SIMNET_H
 #define MQRIG_SIMNET_H

@@ -6,7 +6,7 @@ void stream_fini(struct stream *s) {
   if (!s->dirty_link) return;
   *s->dirty_link = s->dirty_next;
   if (s->dirty_next) s->dirty_next->dirty_link = s->dirty_link;
-  else if (s->net->dirty_end == &s->dirty_next) s->net->dirty_end = s->dirty_link;
+  else if (s->net->turner->dirty_end == &s->dirty_next) s->net->turner->dirty_end = s->dirty_link;
   s->dirty_link = NULL;
 }
 
@@ -16,7 +16,7 @@ void stream_own(struct stream *s, const struct stream_handler *handler, void *ar
 }
 
 void stream_want_write(struct stream *s) {
-  struct net *n = s->net;
+  struct net *n = s->net->turner;
   if (s->dirty_link || s->blocked) return;
   s->dirty_next = NULL;
   s->dirty_link = n->dirty_end;

@@ -1,0 +1,16 @@
+/* simarrive: what comes in at an end of a virtual connection: what its kernel makes of it, and what its owner is told.
+ */
+#ifndef MQRIG_SIMARRIVE_H
+#define MQRIG_SIMARRIVE_H
+
+#include "net/simend.h"
+
+#define SIMARRIVE_SPLIT 4 /* one hand-over in this many is of a part of what is there */
+
+/* The event of an end: takes what has arrived, then tells the owner one thing. */
+void simarrive_run(struct simevent *event);
+
+/* Whether its owner is to be told something, its host permitting. */
+bool simarrive_is_ready(const struct simend *e);
+
+#endif

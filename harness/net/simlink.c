@@ -1,0 +1,75 @@
+#include "net/simlink.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "net/simend.h"
+
+static uint64_t simlink_key(const struct simhost *from, const struct simhost *to) {
+  return rng_mix(from->key) + to->key;
+}
+
+struct simlink *simlink_new(struct simworld *w, const struct simhost *from, const struct simhost *to) {
+  struct simlink *l = mem_zero(sizeof *l);
+  l->from = from;
+  l->to = to;
+  list_init(&l->held);
+  list_append(&w->links, &l->listed);
+  return l;
+}
+
+void simlink_free(struct simlink *l) {
+  list_remove(&l->listed);
+  free(l);
+}
+
+struct simlink *simlink_between(struct simworld *w, const struct simhost *from, const struct simhost *to) {
+  uint64_t key = simlink_key(from, to);
+  for (struct hash_node *n = hash_first(&w->link_table, key); n; n = hash_next(n)) {
+    struct simlink *l = LIST_OWNER(n, struct simlink, found);
+    if (l->from == from && l->to == to) return l;
+  }
+  struct simlink *l = simlink_new(w, from, to);
+  hash_add(&w->link_table, &l->found, key);
+  return l;
+}
+
+const struct simnet_link *simlink_settings(const struct simworld *w, const struct simlink *l) {
+  return l->set ? &l->own : &w->link;
+}
+
+static void simlink_heal(struct simworld *w, struct simlink *l) {
+  if (simlink_settings(w, l)->cut) return;
+  for (struct list_node *n = list_first(&l->held); n; n = list_first(&l->held)) {
+    simend_retry(LIST_OWNER(n, struct simend, held));
+  }
+}
+
+void simlink_set(struct simworld *w, struct simlink *l, const struct simnet_link *settings) {
+  if (l) {
+    l->own = *settings;
+    l->set = true;
+    simlink_heal(w, l);
+    return;
+  }
+  w->link = *settings;
+  for (struct list_node *n = list_first(&w->links); n; n = list_next(&w->links, n)) {
+    simlink_heal(w, LIST_OWNER(n, struct simlink, listed));
+  }
+}
+
+static int64_t simlink_latency(const struct simnet_link *s, uint64_t bits) {
+  int64_t ns = s->latency ? s->latency(s->latency_arg, bits) : SIMNET_LATENCY_NS + (int64_t)(bits % SIMNET_LATENCY_NS);
+  return ns > 0 ? ns : 0;
+}
+
+int64_t simlink_arrival(struct simworld *w, struct simlink *l, size_t size, uint64_t key, uint64_t occurrence) {
+  const struct simnet_link *s = simlink_settings(w, l);
+  int64_t leaves_ns = w->now_ns;
+  if (s->bytes_per_s) {
+    if (l->free_ns > leaves_ns) leaves_ns = l->free_ns;
+    leaves_ns += (int64_t)((unsigned __int128)size * 1000000000 / s->bytes_per_s);
+    l->free_ns = leaves_ns;
+  }
+  return leaves_ns + simlink_latency(s, simworld_draw(w, SIMWORLD_LATENCY, key, occurrence));
+}
