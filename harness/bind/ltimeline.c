@@ -14,7 +14,7 @@
 
 static const char *const ltimeline_kinds[] = {
   [TIMELINE_UP] = "up",       [TIMELINE_DOWN] = "down", [TIMELINE_OPEN] = "open", [TIMELINE_END] = "end",
-  [TIMELINE_FAULT] = "fault", [TIMELINE_NOTE] = "note", [TIMELINE_HIT] = "fault",
+  [TIMELINE_FAULT] = "fault", [TIMELINE_NOTE] = "note", [TIMELINE_HIT] = "fault", [TIMELINE_EVENT] = "event",
 };
 
 static struct timeline *ltimeline_check(lua_State *L) {
@@ -91,16 +91,19 @@ static int ltimeline_find(lua_State *L) {
 static int ltimeline_lines(lua_State *L) {
   char line[LTIMELINE_LINE_MAX];
   struct timeline *t = ltimeline_check(L);
-  uint64_t last = timeline_last(t), most = (uint64_t)luaL_checkinteger(L, 2);
-  uint64_t first = last > most ? last - most + 1 : 1;
-  if (first < timeline_first(t)) first = timeline_first(t);
-  lua_newtable(L);
+  lua_Integer most = luaL_checkinteger(L, 2), found = 0;
   struct timeline_entry e;
-  for (lua_Integer i = 1; first && first <= last; first++, i++) {
-    if (!timeline_get(t, first, &e)) continue;
+  uint64_t first = timeline_last(t) + 1;
+  while (found < most && timeline_get(t, first - 1, &e)) {
+    found += e.kind != TIMELINE_EVENT;
+    first--;
+  }
+  lua_createtable(L, (int)found, 0);
+  for (lua_Integer i = 1; i <= found; first++) {
+    if (!timeline_get(t, first, &e) || e.kind == TIMELINE_EVENT) continue;
     timeline_format(t, &e, line, sizeof line);
     lua_pushstring(L, line);
-    lua_rawseti(L, -2, i);
+    lua_rawseti(L, -2, i++);
   }
   return 1;
 }

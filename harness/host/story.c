@@ -389,6 +389,7 @@ static void story_entry(struct story *s, const struct timeline_entry *e) {
     break;
   case TIMELINE_FAULT:
   case TIMELINE_NOTE: story_add(s, e); break;
+  case TIMELINE_EVENT: break;
   }
 }
 

@@ -17,8 +17,17 @@
 
 struct timeline_slot {
   int64_t at_ns;
-  const uint8_t *bytes;
-  uint32_t size;
+  union {
+    const uint8_t *bytes;
+    uint64_t value; /* of an event, which has no bytes */
+  };
+  union {
+    uint32_t size;
+    struct {
+      uint32_t what : 6, packet_id : 16;
+      int32_t code : 10;
+    };
+  };
   uint32_t who : 28, kind : 4;
 };
 
@@ -54,6 +63,8 @@ struct timeline {
   struct timeline_block *oldest, *newest;
   struct timeline_name *names;
   uint32_t names_count, names_capacity;
+  timeline_observer *observer;
+  void *observer_arg;
 };
 
 struct timeline *timeline_new(int64_t begin_ns) {
@@ -159,8 +170,12 @@ static size_t timeline_cost(size_t size) {
   return sizeof(struct timeline_slot) + size;
 }
 
+static size_t timeline_size(const struct timeline_slot *s) {
+  return s->kind == TIMELINE_EVENT ? 0 : s->size;
+}
+
 static void timeline_evict(struct timeline *t) {
-  t->held -= timeline_cost(timeline_slot(t, t->first)->size);
+  t->held -= timeline_cost(timeline_size(timeline_slot(t, t->first)));
   t->first++;
   if (t->first - t->base == TIMELINE_PAGE) {
     free(t->pages[t->head++]);
@@ -173,22 +188,57 @@ static void timeline_evict(struct timeline *t) {
   }
 }
 
-/* A new entry, its bytes to be filled in. */
-static uint8_t *timeline_push(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, size_t size) {
+static struct timeline_slot *timeline_next(struct timeline *t) {
   t->last++;
   if ((t->last - t->base) / TIMELINE_PAGE == t->tail - t->head) timeline_add_page(t);
+  return timeline_slot(t, t->last);
+}
+
+/* The newest entry has so many bytes. */
+static void timeline_weigh(struct timeline *t, size_t size) {
+  t->held += timeline_cost(size);
+  while (t->held > TIMELINE_BYTES_MAX) timeline_evict(t);
+}
+
+/* A new entry, its bytes to be filled in. */
+static uint8_t *timeline_push(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, size_t size) {
+  struct timeline_slot *s = timeline_next(t);
   uint8_t *to = timeline_room(t, size);
-  *timeline_slot(t, t->last) = (struct timeline_slot){
+  *s = (struct timeline_slot){
     .at_ns = now_ns - t->begin_ns,
     .bytes = to,
     .size = (uint32_t)size,
     .who = who,
     .kind = kind,
   };
-  t->held += timeline_cost(size);
-  while (t->held > TIMELINE_BYTES_MAX) timeline_evict(t);
+  timeline_weigh(t, size);
   timeline_count(t, who, kind);
   return to;
+}
+
+/* The newest entry is complete. */
+static void timeline_tell(struct timeline *t) {
+  struct timeline_entry e;
+  if (t->observer && timeline_get(t, t->last, &e)) t->observer(t->observer_arg, &e);
+}
+
+void timeline_observe(struct timeline *t, timeline_observer *observer, void *arg) {
+  t->observer = observer;
+  t->observer_arg = arg;
+}
+
+void timeline_add_event(struct timeline *t, int64_t now_ns, uint32_t who, struct event event) {
+  *timeline_next(t) = (struct timeline_slot){
+    .at_ns = now_ns - t->begin_ns,
+    .value = event.value,
+    .what = event.what,
+    .packet_id = event.packet_id,
+    .code = event.code,
+    .who = who,
+    .kind = TIMELINE_EVENT,
+  };
+  timeline_weigh(t, 0);
+  timeline_tell(t);
 }
 
 void timeline_add(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, struct slice bytes) {
@@ -196,6 +246,7 @@ void timeline_add(struct timeline *t, int64_t now_ns, uint32_t who, enum timelin
   bytes = slice_first(bytes, TIMELINE_ENTRY_MAX);
   uint8_t *to = timeline_push(t, now_ns, who, kind, bytes.size);
   if (bytes.size) memcpy(to, bytes.data, bytes.size);
+  timeline_tell(t);
 }
 
 void timeline_add_hit(struct timeline *t, int64_t now_ns, uint32_t who, const char *text,
@@ -213,6 +264,7 @@ void timeline_add_hit(struct timeline *t, int64_t now_ns, uint32_t who, const ch
   memcpy(to, &mark, sizeof mark);
   memcpy(to + sizeof mark, text, mark.text_size);
   if (packet.size) memcpy(to + sizeof mark + mark.text_size, packet.data, packet.size);
+  timeline_tell(t);
 }
 
 void timeline_note(struct timeline *t, int64_t now_ns, uint32_t who, enum timeline_kind kind, const char *format, ...) {
@@ -259,15 +311,19 @@ bool timeline_get(const struct timeline *t, uint64_t number, struct timeline_ent
     .at_ns = s->at_ns,
     .who = s->who,
     .kind = (enum timeline_kind)s->kind,
-    .bytes = slice_of(s->bytes, s->size),
   };
+  if (out->kind == TIMELINE_EVENT) {
+    out->event = (struct event){ (enum event_what)s->what, s->code, (uint16_t)s->packet_id, s->value };
+    return true;
+  }
+  out->bytes = slice_of(s->bytes, s->size);
   if (out->kind == TIMELINE_HIT) timeline_read_hit(out);
   return true;
 }
 
 static bool timeline_fits(const struct timeline_slot *s, uint32_t who, enum timeline_kind kind, unsigned type) {
   if (s->kind != (unsigned)kind || (who && s->who != who)) return false;
-  return !type || (s->size && s->bytes[0] >> 4 == type);
+  return !type || (timeline_size(s) && s->bytes[0] >> 4 == type);
 }
 
 bool timeline_find(const struct timeline *t, uint64_t after, uint32_t who, enum timeline_kind kind, unsigned type,
@@ -329,8 +385,8 @@ static void timeline_put_text(char *to, size_t size, size_t *used, struct slice 
 
 int timeline_format(const struct timeline *t, const struct timeline_entry *e, char *to, size_t size) {
   static const char *const marks[] = {
-    [TIMELINE_UP] = "->",     [TIMELINE_DOWN] = "<-",  [TIMELINE_OPEN] = "opened",
-    [TIMELINE_END] = "ended", [TIMELINE_FAULT] = "!!", [TIMELINE_NOTE] = "--",
+    [TIMELINE_UP] = "->",    [TIMELINE_DOWN] = "<-", [TIMELINE_OPEN] = "opened", [TIMELINE_END] = "ended",
+    [TIMELINE_FAULT] = "!!", [TIMELINE_NOTE] = "--", [TIMELINE_EVENT] = "::",
   };
   size_t used = 0;
   long long us = (long long)(e->at_ns / 1000);

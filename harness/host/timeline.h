@@ -6,6 +6,7 @@
 #ifndef MQRIG_TIMELINE_H
 #define MQRIG_TIMELINE_H
 
+#include "host/event.h"
 #include "mqtt/packet.h"
 
 #define TIMELINE_BYTES_MAX (16u << 20)
@@ -21,6 +22,7 @@ enum timeline_kind {
   TIMELINE_FAULT, /* text: what was done, to no packet */
   TIMELINE_NOTE,  /* text */
   TIMELINE_HIT,   /* a fault at a packet: text, and `hit`; stands before the packet passes, if it does */
+  TIMELINE_EVENT, /* `event`; not for reports */
 };
 
 /* What becomes of a packet that was hit. */
@@ -46,6 +48,7 @@ struct timeline_entry {
   enum timeline_kind kind;
   struct slice bytes; /* the raw packet, or the text; borrowed until the next call that adds */
   struct timeline_hit hit;
+  struct event event;
 };
 
 struct timeline;
@@ -68,6 +71,12 @@ void timeline_note(struct timeline *t, int64_t now_ns, uint32_t who, enum timeli
 void timeline_join(struct timeline *t, uint32_t who);
 void timeline_add_hit(struct timeline *t, int64_t now_ns, uint32_t who, const char *text,
                       const struct timeline_hit *hit);
+
+void timeline_add_event(struct timeline *t, int64_t now_ns, uint32_t who, struct event event);
+
+/* Told of each entry when it is added, also of those that do not stay; adds nothing itself. NULL: nobody any more. */
+typedef void timeline_observer(void *arg, const struct timeline_entry *e);
+void timeline_observe(struct timeline *t, timeline_observer *observer, void *arg);
 
 int64_t timeline_begin(const struct timeline *t);  /* its begin_ns */
 uint64_t timeline_first(const struct timeline *t); /* number of the oldest entry kept; 0: none */

@@ -192,12 +192,42 @@ static void test_hit(void **state) {
   timeline_free(t);
 }
 
+static void note_entry(void *arg, const struct timeline_entry *e) {
+  struct timeline_entry *last = arg;
+  *last = *e;
+}
+
+/* An event comes back as it was put in, costs no bytes, and is told to who observes. */
+static void test_event(void **state) {
+  struct timeline *t = timeline_new(0);
+  struct timeline_entry e, told = { 0 };
+  (void)state;
+  timeline_observe(t, note_entry, &told);
+  timeline_add_event(t, 5, 3, (struct event){ EVENT_RESOURCE, -12, 65535, UINT64_MAX });
+  assert_true(timeline_get(t, 1, &e));
+  assert_int_equal(e.kind, TIMELINE_EVENT);
+  assert_int_equal(e.event.what, EVENT_RESOURCE);
+  assert_int_equal(e.event.code, -12);
+  assert_int_equal(e.event.packet_id, 65535);
+  assert_true(e.event.value == UINT64_MAX);
+  assert_int_equal(e.bytes.size, 0);
+  assert_int_equal(told.number, 1);
+  assert_false(timeline_find(t, 0, 0, TIMELINE_UP, 0, &e));
+  for (int i = 0; i < 500000; i++) timeline_add_event(t, 5, 3, (struct event){ EVENT_MESSAGE, 511, 1, 2 });
+  assert_int_equal(timeline_first(t), 1);
+  assert_int_equal(told.number, timeline_last(t));
+  timeline_observe(t, NULL, NULL);
+  timeline_add(t, 6, 0, TIMELINE_NOTE, slice_text("x"));
+  assert_int_equal(told.number, timeline_last(t) - 1);
+  timeline_free(t);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_ring),   cmocka_unit_test(test_large),
     cmocka_unit_test(test_find),   cmocka_unit_test(test_find_after_eviction),
     cmocka_unit_test(test_format), cmocka_unit_test(test_names),
-    cmocka_unit_test(test_hit),
+    cmocka_unit_test(test_hit),    cmocka_unit_test(test_event),
   };
   return cmocka_run_group_tests_name("timeline", tests, NULL, NULL);
 }
