@@ -14,7 +14,7 @@ static bool inject_applies(const struct rule *r, const struct side *s) {
 }
 
 static void inject_add_rule(struct inject *f, struct scope_rule *r) {
-  if (r->removed || (r->rule->place & WORDS_ENTRY)) return;
+  if (r->removed || (r->rule->place & (WORDS_ENTRY | WORDS_CALLS))) return;
   if (f->count == f->capacity) {
     f->capacity = f->capacity ? 2 * f->capacity : 4;
     f->rules = mem_resize(f->rules, f->capacity * sizeof *f->rules);

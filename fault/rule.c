@@ -27,6 +27,11 @@ struct rule_term *rule_add_term(struct rule *r, enum words_id word) {
   return &r->terms[at];
 }
 
+bool rule_is_entry(const struct rule *r) {
+  uint32_t connected = RULE_CALL(OSCALL_SEND) | RULE_CALL(OSCALL_RECV) | RULE_CALL(WORDS_ALLOC);
+  return r->place == WORDS_CALLS ? !(r->calls & connected) : (r->place & WORDS_ENTRY) != 0;
+}
+
 uint64_t rule_owes(const struct rule *r) {
   const struct rule_term *must = rule_term(r, WORDS_MUST_FIRE);
   if (must) return must->args[0].given ? (uint64_t)must->args[0].number : 1;
@@ -53,8 +58,17 @@ void rule_set_hooks(struct rule *r, const struct rule_hooks *hooks) {
 
 static void rule_print_direction(const struct rule *r, struct printer *to) {
   static const char *const names[] = { "", "up ", "down ", "both " };
-  if (r->place & WORDS_ENTRY) return;
+  if (r->place & (WORDS_ENTRY | WORDS_CALLS)) return;
   printer_put(to, "%s", names[r->directions]);
+}
+
+static void rule_print_calls(const struct rule *r, struct printer *to) {
+  const char *comma = "sys ";
+  for (unsigned call = 0; call < WORDS_OSCALLS; call++) {
+    if (!(r->calls & RULE_CALL(call))) continue;
+    printer_put(to, "%s%s", comma, words_call(call));
+    comma = ",";
+  }
 }
 
 static void rule_print_types(const struct rule *r, struct printer *to) {
@@ -85,6 +99,7 @@ int rule_print(const struct rule *r, char *to, size_t size) {
   printer_init(&p, to, size);
   rule_print_direction(r, &p);
   if (r->place == WORDS_PACKETS) rule_print_types(r, &p);
+  else if (r->place == WORDS_CALLS) rule_print_calls(r, &p);
   else printer_put(&p, "%s", ruleparse_place_name(r->place));
   for (size_t i = 0; i < r->term_count; i++) rule_print_term(&r->terms[i], &p);
   return (int)p.length;

@@ -5,10 +5,11 @@
 #include "fault/rule.h"
 #include "fault/words.h"
 
-#define RULE_UP   1u
-#define RULE_DOWN 2u
-#define RULE_BOTH (RULE_UP | RULE_DOWN)
-#define RULE_ANY  0xffffu /* in `types`: also the reserved type 0 */
+#define RULE_UP         1u
+#define RULE_DOWN       2u
+#define RULE_BOTH       (RULE_UP | RULE_DOWN)
+#define RULE_CALL(call) (1u << (call))
+#define RULE_ANY        0xffffu /* in `types`: also the reserved type 0 */
 
 struct rule_term {
   enum words_id word;
@@ -18,6 +19,7 @@ struct rule_term {
 struct rule {
   unsigned directions;     /* RULE_UP, RULE_DOWN */
   enum words_place place;  /* one of them */
+  uint32_t calls;          /* WORDS_CALLS: a bit for each enum oscall, and WORDS_ALLOC */
   uint32_t types;          /* WORDS_PACKETS: a bit for each packet type */
   struct rule_term *terms; /* in the order of the table of words, none twice, one action */
   size_t term_count;
@@ -27,6 +29,9 @@ struct rule {
 /* The term of that word, or NULL. */
 const struct rule_term *rule_term(const struct rule *r, enum words_id word);
 const struct rule_term *rule_action(const struct rule *r);
+
+/* Whether it is about calls that are made where there is no connection yet. */
+bool rule_is_entry(const struct rule *r);
 
 /* A term more, put where the table of words has it, without arguments. */
 struct rule_term *rule_add_term(struct rule *r, enum words_id word);

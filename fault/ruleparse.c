@@ -1,5 +1,6 @@
 #include "fault/ruleparse.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -7,7 +8,8 @@
 
 #define RULEPARSE_SHOWN_MAX         40 /* of a token in a sentence */
 #define RULEPARSE_WHAT              "what it is about (packet names with commas, any, bytes, connect, accept, close)"
-#define RULEPARSE_DIRECTION_OR_WHAT "a direction (up, down, both), or " RULEPARSE_WHAT
+#define RULEPARSE_DIRECTION_OR_WHAT "a direction (up, down, both), sys, or " RULEPARSE_WHAT
+#define RULEPARSE_CALLS             "an own system call (socket, connect, accept, send, recv, alloc)"
 
 struct ruleparse_token {
   struct slice text; /* without quotes */
@@ -39,7 +41,7 @@ static const struct {
 const char *ruleparse_place_name(enum words_place place) {
   for (size_t i = 0; i < RULEPARSE_COUNT_OF(ruleparse_places); i++)
     if (ruleparse_places[i].place == place) return ruleparse_places[i].name;
-  return "any";
+  return place == WORDS_CALLS ? "own system calls" : "any";
 }
 
 static bool ruleparse_is_space(char c) {
@@ -99,14 +101,15 @@ static unsigned ruleparse_find_direction(struct slice name) {
   return 0;
 }
 
-/* An optional direction: without one it is both. */
+/* An optional direction: without one it is both. In its place `sys`: own system calls. */
 static bool ruleparse_direction(struct ruleparse *p) {
   struct ruleparse_token t;
   size_t next;
   if (!ruleparse_peek(p, &t, &next)) return false;
   p->rule->directions = t.quoted ? 0 : ruleparse_find_direction(t.text);
-  if (p->rule->directions) p->at = next;
-  else p->rule->directions = RULE_BOTH;
+  if (!t.quoted && slice_equal(t.text, slice_text("sys"))) p->rule->place = WORDS_CALLS;
+  if (p->rule->directions || p->rule->place) p->at = next;
+  if (!p->rule->directions) p->rule->directions = RULE_BOTH;
   return true;
 }
 
@@ -120,26 +123,54 @@ static const char *ruleparse_near(struct slice word, const char *const *names) {
 }
 
 static bool ruleparse_fail_what(struct ruleparse *p, const struct ruleparse_token *t, bool first) {
-  const char *names[SPEC_TYPES + 2 * RULEPARSE_COUNT_OF(ruleparse_places)];
+  const char *names[SPEC_TYPES + 2 * RULEPARSE_COUNT_OF(ruleparse_places) + 1];
   size_t n = 0;
   for (unsigned type = SPEC_CONNECT; type < SPEC_TYPES; type++) names[n++] = spec_packet(type)->name;
   for (size_t i = 0; i < RULEPARSE_COUNT_OF(ruleparse_places); i++) names[n++] = ruleparse_places[i].name;
   for (size_t i = 0; first && i < RULEPARSE_COUNT_OF(ruleparse_directions); i++)
     names[n++] = ruleparse_directions[i].name;
+  if (first) names[n++] = "sys";
   names[n] = NULL;
   return ruleparse_fail(p, t, first ? RULEPARSE_DIRECTION_OR_WHAT : RULEPARSE_WHAT, ruleparse_near(t->text, names));
 }
 
-/* One name between commas; `*t` becomes that name, for the sentence. */
-static bool ruleparse_type(struct ruleparse *p, struct ruleparse_token *t, struct slice *rest, bool first) {
-  const uint8_t *comma = memchr(rest->data, ',', rest->size);
+/* The next name between commas; its data is NULL when there is none any more. */
+static struct ruleparse_token ruleparse_name(const struct ruleparse_token *t, struct slice *rest) {
+  const uint8_t *comma = rest->size ? memchr(rest->data, ',', rest->size) : NULL;
   size_t size = comma ? (size_t)(comma - rest->data) : rest->size;
   struct ruleparse_token name = { slice_first(*rest, size), t->column + (size_t)(rest->data - t->text.data), false,
                                   false };
-  unsigned type = spec_type_of(name.text);
-  if (!type) return ruleparse_fail_what(p, &name, first);
-  p->rule->types |= UINT32_C(1) << type;
   *rest = comma ? slice_from(*rest, size + 1) : slice_of(NULL, 0);
+  return name;
+}
+
+static bool ruleparse_type(struct ruleparse *p, const struct ruleparse_token *name, bool first) {
+  unsigned type = spec_type_of(name->text);
+  if (!type) return ruleparse_fail_what(p, name, first);
+  p->rule->types |= UINT32_C(1) << type;
+  return true;
+}
+
+static bool ruleparse_call(struct ruleparse *p, const struct ruleparse_token *name) {
+  const char *names[WORDS_OSCALLS + 1] = { NULL };
+  for (unsigned call = 0; call < WORDS_OSCALLS; call++) {
+    names[call] = words_call(call);
+    if (!slice_equal(name->text, slice_text(names[call]))) continue;
+    p->rule->calls |= RULE_CALL(call);
+    return true;
+  }
+  return ruleparse_fail(p, name, RULEPARSE_CALLS, ruleparse_near(name->text, names));
+}
+
+/* Behind `sys`. */
+static bool ruleparse_calls(struct ruleparse *p, const struct ruleparse_token *t, size_t next) {
+  if (t->end || t->quoted) return ruleparse_fail(p, t, RULEPARSE_CALLS, NULL);
+  p->at = next;
+  struct slice rest = t->text;
+  while (rest.data) {
+    struct ruleparse_token name = ruleparse_name(t, &rest);
+    if (!ruleparse_call(p, &name)) return false;
+  }
   return true;
 }
 
@@ -155,6 +186,7 @@ static bool ruleparse_what(struct ruleparse *p) {
   size_t next;
   bool first = p->at == 0;
   if (!ruleparse_peek(p, &t, &next)) return false;
+  if (p->rule->place == WORDS_CALLS) return ruleparse_calls(p, &t, next);
   if (t.end || t.quoted) return ruleparse_fail_what(p, &t, first);
   if (ruleparse_is_absent(p, &t)) return false;
   p->at = next;
@@ -169,8 +201,10 @@ static bool ruleparse_what(struct ruleparse *p) {
     return true;
   }
   struct slice rest = t.text;
-  while (rest.data)
-    if (!ruleparse_type(p, &t, &rest, first)) return false;
+  while (rest.data) {
+    struct ruleparse_token name = ruleparse_name(&t, &rest);
+    if (!ruleparse_type(p, &name, first)) return false;
+  }
   return true;
 }
 
@@ -206,7 +240,11 @@ static bool ruleparse_check_place(struct ruleparse *p, const struct ruleparse_to
   if (row->places & p->rule->place) return true;
   printer_init(&out, what, sizeof what);
   printer_put(&out, "makes no sense on %s", ruleparse_place_name(p->rule->place));
-  return ruleparse_refuse(p, t, what, row->elsewhere);
+  return ruleparse_refuse(p, t, what,
+                          p->rule->place == WORDS_CALLS
+                              ? "they can be counted (first nth range every prob times across, after), and come up "
+                                "short or fail (short errno fail)"
+                              : row->elsewhere);
 }
 
 static bool ruleparse_check_types(struct ruleparse *p, const struct ruleparse_token *t, const struct words_row *row) {
@@ -261,7 +299,7 @@ static bool ruleparse_arg(struct ruleparse *p, const struct words_arg *arg, stru
   if (!ruleparse_peek(p, &t, &next)) return false;
   if (arg->optional && (t.end || (!t.quoted && words_find(t.text) != WORDS_IDS))) return true;
   if (t.end || !value_parse(arg->kind, t.text, t.quoted, out)) {
-    return ruleparse_fail(p, &t, value_expected(arg->kind), NULL);
+    return ruleparse_fail(p, &t, value_expected(arg->kind), t.end ? NULL : value_near(arg->kind, t.text));
   }
   p->at = next;
   return true;
@@ -351,9 +389,23 @@ static bool ruleparse_check_contradictions(struct ruleparse *p) {
   return true;
 }
 
+/* What the calls cannot come to. */
+static bool ruleparse_check_calls(struct ruleparse *p) {
+  const struct rule *r = p->rule;
+  const struct rule_term *error = rule_term(r, WORDS_ERRNO);
+  bool allocates = r->calls & RULE_CALL(WORDS_ALLOC);
+  int why = error ? (int)error->args[0].number : 0;
+  if (rule_term(r, WORDS_SHORT) && r->calls & ~(RULE_CALL(OSCALL_SEND) | RULE_CALL(OSCALL_RECV)))
+    return ruleparse_refuse(p, &p->action, "makes no sense here",
+                            "only send and recv move bytes, and can come up short");
+  if (allocates && error && why != ENOMEM && why != ENOBUFS)
+    return ruleparse_refuse(p, &p->action, "makes no sense on alloc", "memory is lacking with ENOMEM or ENOBUFS");
+  return true;
+}
+
 static bool ruleparse_check_whole(struct ruleparse *p) {
   return ruleparse_check_position(p) && ruleparse_check_bytes(p) && ruleparse_check_order(p) &&
-         ruleparse_check_contradictions(p);
+         ruleparse_check_contradictions(p) && ruleparse_check_calls(p);
 }
 
 struct rule *ruleparse_text(const char *text, struct err *err) {

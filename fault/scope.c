@@ -26,7 +26,7 @@ static void scope_destroy(struct scope *s) {
 }
 
 static bool scope_is_gone(const struct scope *s) {
-  return s->orphan && !s->busy && list_empty(&s->filters);
+  return s->orphan && !s->busy && !s->hooks && list_empty(&s->filters);
 }
 
 void scope_free(struct scope *s) {
@@ -42,6 +42,16 @@ void scope_join(struct scope *s, struct list_node *filter) {
 
 void scope_leave(struct scope *s, struct list_node *filter) {
   list_remove(filter);
+  if (scope_is_gone(s)) scope_destroy(s);
+}
+
+uint64_t scope_gain_hook(struct scope *s) {
+  s->hooks++;
+  return ++s->hooked;
+}
+
+void scope_lose_hook(struct scope *s) {
+  s->hooks--;
   if (scope_is_gone(s)) scope_destroy(s);
 }
 
@@ -72,7 +82,11 @@ void scope_leave_call(struct scope *s) {
 }
 
 bool scope_is_empty(const struct scope *s) {
-  return s->live == 0;
+  return s->live == s->calls;
+}
+
+bool scope_has_calls(const struct scope *s) {
+  return s->calls > 0;
 }
 
 void scope_set_place(struct scope *s, const struct scope_place *place) {
@@ -117,6 +131,19 @@ static bool scope_accepts_entry(const struct scope *s, const struct rule *r, str
   return true;
 }
 
+static bool scope_accepts_calls(const struct scope *s, const struct rule *r, struct err *err) {
+  const char *name = s->place.name ? s->place.name : "this place";
+  if (r->place != WORDS_CALLS) return true;
+  if (!s->place.calls)
+    return err_set(err, "`sys` cannot be done: %s has no system calls to fail; clients, raw clients and peers have",
+                   name);
+  for (unsigned call = 0; call < OSCALLS; call++) {
+    if (!(r->calls & ~s->place.calls & RULE_CALL(call))) continue;
+    return err_set(err, "`sys %s` would never fire: %s does not call that here", words_call(call), name);
+  }
+  return true;
+}
+
 /* "#3" */
 static const struct scope_rule *scope_numbered(const struct scope *s, struct slice name) {
   size_t n = 0;
@@ -151,7 +178,8 @@ static bool scope_accepts(const struct scope *s, const struct rule *r, struct er
     return err_set(err, "`where` needs a function, which only a script can give");
   if (rule_term(r, WORDS_REWRITE) && !r->hooks.rewrite)
     return err_set(err, "`rewrite` needs a function, which only a script can give");
-  return scope_has_words(r, err) && scope_accepts_entry(s, r, err) && scope_knows_after(s, r, err);
+  return scope_has_words(r, err) && scope_accepts_entry(s, r, err) && scope_accepts_calls(s, r, err) &&
+         scope_knows_after(s, r, err);
 }
 
 static bool scope_is_muting(const struct rule *r) {
@@ -180,6 +208,7 @@ struct scope_rule *scope_add(struct scope *s, struct rule *rule, struct err *err
   list_init(&r->stages);
   s->rules[s->count++] = r;
   s->live++;
+  if (rule->place == WORDS_CALLS) s->calls++;
   for (struct list_node *n = list_first(&s->filters); n; n = list_next(&s->filters, n))
     inject_of(n)->stale = inject_of(n)->disturbed = true;
   return r;
@@ -190,6 +219,7 @@ void scope_remove(struct scope_rule *r) {
   if (r->removed) return;
   r->removed = true;
   s->live--;
+  if (r->rule->place == WORDS_CALLS) s->calls--;
   if (s->place.mute && scope_is_muting(r->rule) && !scope_is_muted(s)) s->place.mute(s->place.arg, false, NULL);
   for (struct list_node *n = list_first(&s->filters); n; n = list_next(&s->filters, n)) {
     struct inject *f = inject_of(n);

@@ -32,19 +32,22 @@ struct scope_firing {
   struct slice packet; /* what it hit, from its first byte; empty: not a packet, or too large to be kept */
   size_t packet_at;    /* where in it the rule acts */
   enum scope_fate fate;
+  const char *call; /* an own system call and what it came to, "send of 19 bytes: EPIPE"; NULL: it was none */
   const char *text; /* what was done, a short static text: "drop" */
 };
 
 /* `fired` may be NULL. The seed is for every draw that the rules of the scope make. */
 struct scope *scope_new(uint64_t seed, void (*fired)(void *arg, const struct scope_firing *f), void *arg);
-void scope_free(struct scope *s); /* its filters must be gone */
-bool scope_is_empty(const struct scope *s);
+void scope_free(struct scope *s);            /* its filters must be gone */
+bool scope_is_empty(const struct scope *s);  /* there is no rule that a filter or scope_enter would ask */
+bool scope_has_calls(const struct scope *s); /* there is one that a hook (syscall.h) would */
 
-/* What the place can do, so that a rule that it cannot is refused with a sentence. Without it everything but
- * dead_upstream and, on accept, no_answer is allowed. */
+/* What the place can do, so that a rule that it cannot is refused with a sentence. Without it everything is allowed but
+ * dead_upstream, no_answer on accept, and own system calls. */
 struct scope_place {
   const char *name;                                     /* "a client's link" */
   bool never_connects, never_accepts;                   /* rules on connect, on accept would never be asked */
+  uint32_t calls;                                       /* a bit for each enum oscall that a hook is asked about */
   bool upstream;                                        /* asks on SCOPE_DEAD_UPSTREAM */
   bool (*mute)(void *arg, bool muted, struct err *err); /* the listener answers nobody any more; NULL: no listener */
   void *arg;

@@ -29,19 +29,25 @@ struct scope {
   void (*fired)(void *arg, const struct scope_firing *f);
   void *arg;
   struct scope_rule **rules;
-  size_t count, capacity, live;
-  struct list_node filters; /* inject.of_scope */
+  size_t count, capacity, live, calls; /* live: not removed; calls: of those, rules on own system calls */
+  struct list_node filters;            /* inject.of_scope */
   struct scope_place place;
-  uint64_t conns; /* connections so far */
-  uint64_t turns; /* packets held so far */
-  unsigned busy;  /* calls of filters that are running: kicks wait */
-  bool kick;      /* some filter wants its chain to be kicked */
-  bool orphan;    /* scope_free was called: goes with its last filter */
+  uint64_t conns;  /* connections so far */
+  uint64_t hooked; /* hooks so far */
+  size_t hooks;    /* those that are */
+  uint64_t turns;  /* packets held so far */
+  unsigned busy;   /* calls of filters that are running: kicks wait */
+  bool kick;       /* some filter wants its chain to be kicked */
+  bool orphan;     /* scope_free was called: goes with its last filter */
 };
 
 /* A connection joins and leaves. */
 void scope_join(struct scope *s, struct list_node *filter);
 void scope_leave(struct scope *s, struct list_node *filter);
+
+/* A hook (syscall.h) begins and ends to use the scope; the first gives its number, from 1. */
+uint64_t scope_gain_hook(struct scope *s);
+void scope_lose_hook(struct scope *s);
 
 /* A filter begins and ends a call, in which functions of a script may run that change the scope. */
 void scope_enter_call(struct scope *s);

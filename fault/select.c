@@ -210,7 +210,7 @@ bool select_in_time(const struct scope_rule *r, int64_t since_ns) {
 }
 
 bool select_counts(struct scope_rule *r, struct scope_tally *tally, const struct select_moment *m) {
-  bool across = rule_term(r->rule, WORDS_ACROSS) || (r->rule->place & WORDS_ENTRY);
+  bool across = rule_term(r->rule, WORDS_ACROSS) || rule_is_entry(r->rule);
   const struct scope_tally *counted = across ? &r->all : tally;
   tally->seen++;
   if (tally != &r->all) r->all.seen++;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "fault/errname.h"
 #include "fault/rule.h"
 #include "mqtt/topic.h"
 
@@ -378,6 +379,15 @@ static void value_print_bytes(const struct value *v, struct printer *to) {
   for (size_t i = 0; i < v->text.size; i++) printer_put(to, "%02x", v->text.data[i]);
 }
 
+static bool value_parse_error(struct slice s, struct value *out) {
+  out->number = errname_find(s);
+  return out->number != 0;
+}
+
+static void value_print_error(const struct value *v, struct printer *to) {
+  printer_put(to, "%s", errname_text((int)v->number));
+}
+
 static const struct value_row value_rows[VALUE_KINDS] = {
   [VALUE_COUNT] = { "a number from 1", value_parse_count, NULL, value_print_number },
   [VALUE_PACKET_ID] = { "a packet identifier (0 to 65535)", value_parse_packet_id, NULL, value_print_number },
@@ -400,6 +410,7 @@ static const struct value_row value_rows[VALUE_KINDS] = {
   [VALUE_FLAG] = { "true or false", value_parse_flag, NULL, value_print_flag },
   [VALUE_DIRECTION] = { "up or down", value_parse_direction, NULL, value_print_direction },
   [VALUE_WHO] = { "who=client, who=broker or who=both", value_parse_who, NULL, value_print_who },
+  [VALUE_ERROR] = { "the name of an error number (EINTR, ECONNRESET)", value_parse_error, NULL, value_print_error },
   [VALUE_SPOT] = { "what is corrupted (byte=3,bit=0 or field=topic, also together)", value_parse_spot, NULL,
                    value_print_spot },
   [VALUE_TEXT] = { "a word or a \"text\" in quotes", value_parse_word, value_parse_quoted, value_print_text },
@@ -428,4 +439,8 @@ void value_fini(struct value *v) {
 
 const char *value_expected(enum value_kind kind) {
   return value_rows[kind].expected;
+}
+
+const char *value_near(enum value_kind kind, struct slice token) {
+  return kind == VALUE_ERROR ? errname_near(token) : NULL;
 }

@@ -29,6 +29,7 @@ enum value_kind {
   VALUE_FLAG,         /* true, false */
   VALUE_DIRECTION,    /* up, down */
   VALUE_WHO,          /* who=both, who=client, who=broker */
+  VALUE_ERROR,        /* EINTR: an error number by its name */
   VALUE_SPOT,         /* field=topic,byte=3,bit=0 */
   VALUE_TEXT,         /* a word or "quoted" */
   VALUE_FILTER,       /* a topic filter */
@@ -40,7 +41,8 @@ enum value_who { VALUE_BOTH, VALUE_CLIENT, VALUE_BROKER };
 
 struct value {
   bool given;
-  int64_t number; /* counts, bytes, nanoseconds, parts of VALUE_RATIO_ONE, flags; direction: 1 is up; enum value_who */
+  int64_t number; /* counts, bytes, nanoseconds, parts of VALUE_RATIO_ONE, flags; direction: 1 is up; enum value_who;
+                     errno */
   struct distribution distribution;
   struct spot spot;
   struct slice text; /* owned */
@@ -57,6 +59,9 @@ const char *value_expected(enum value_kind kind);
 
 /* Of VALUE_DISTRIBUTION. */
 extern const struct distribution_unit value_durations;
+
+/* The value that a mistyped one most likely meant, or NULL. */
+const char *value_near(enum value_kind kind, struct slice token);
 
 bool value_duration(struct slice token, int64_t *out_ns);
 void value_put_duration(struct printer *to, int64_t ns);

@@ -17,7 +17,7 @@
 #define WORDS_DATA    (WORDS_PACKETS | WORDS_BYTES)
 #define WORDS_UP      (WORDS_DATA | WORDS_END)
 #define WORDS_ALL     (WORDS_UP | WORDS_ENTRY)
-#define WORDS_COUNTED (WORDS_PACKETS | WORDS_END | WORDS_ENTRY)
+#define WORDS_COUNTED (WORDS_PACKETS | WORDS_END | WORDS_ENTRY | WORDS_CALLS)
 
 /* Arguments. */
 #define WORDS_ONE(kind)                                                                                                \
@@ -49,6 +49,7 @@
 #define WORDS_BEGUN   "times count from the beginning of a connection, and there is none yet"
 #define WORDS_COMING                                                                                                   \
   "only what is coming in can be refused (connect, accept): a connection that is up can be ended by rst, fin or close"
+#define WORDS_OWN_CALLS "only own system calls come up short or fail: sys send, or in Lua c.sys:on(\"send\")"
 
 /* Rows, by the kind of word. */
 #define WORDS_SELECTOR(name, kind, of)                                                                                 \
@@ -64,7 +65,7 @@
 #define WORDS_ACTS_AT(name, args, where, why)                                                                          \
   { name, WORDS_ACTION, args, where, why, .placed = true }
 #define WORDS_OBLIGES(name, args)                                                                                      \
-  { name, WORDS_OBLIGATION, args, WORDS_ALL, "" }
+  { name, WORDS_OBLIGATION, args, WORDS_ALL | WORDS_CALLS, "" }
 
 static const struct words_row words_rows[WORDS_IDS] = {
   [WORDS_QOS] = WORDS_SELECTOR("qos", VALUE_QOS, WORDS_OF_PUBLISH),
@@ -80,7 +81,7 @@ static const struct words_row words_rows[WORDS_IDS] = {
                    .needs = "packets have properties in MQTT 5.0 only, and this version speaks 3.1.1" },
   [WORDS_WHERE] = { "where", WORDS_WHICH, WORDS_ALONE, WORDS_PACKETS, WORDS_SELECTS },
 
-  [WORDS_AFTER] = { "after", WORDS_OCCURRENCE, WORDS_ONE(VALUE_TEXT), WORDS_ALL, "" },
+  [WORDS_AFTER] = { "after", WORDS_OCCURRENCE, WORDS_ONE(VALUE_TEXT), WORDS_ALL | WORDS_CALLS, "" },
   [WORDS_DURING] = { "during", WORDS_OCCURRENCE, WORDS_TWO(VALUE_DURATION), WORDS_UP, WORDS_BEGUN },
   [WORDS_AT] = { "at", WORDS_OCCURRENCE, WORDS_ONE(VALUE_DURATION), WORDS_UP, WORDS_BEGUN, .expects = true },
   [WORDS_FIRST] = WORDS_OCCURS("first", WORDS_ALONE),
@@ -137,6 +138,10 @@ static const struct words_row words_rows[WORDS_IDS] = {
       WORDS_ACTS("rewrite", WORDS_ALONE, WORDS_PACKETS, "it rewrites whole packets, and there is none here"),
   [WORDS_INJECT] = WORDS_ACTS_AT("inject", WORDS_ONE(VALUE_BYTES), WORDS_UP, WORDS_ENDS),
 
+  [WORDS_SHORT] = WORDS_ACTS("short", WORDS_ONE(VALUE_PIECE), WORDS_CALLS, WORDS_OWN_CALLS),
+  [WORDS_ERRNO] = WORDS_ACTS("errno", WORDS_ONE(VALUE_ERROR), WORDS_CALLS, WORDS_OWN_CALLS),
+  [WORDS_FAIL] = WORDS_ACTS("fail", WORDS_ALONE, WORDS_CALLS, WORDS_OWN_CALLS),
+
   [WORDS_MUST_FIRE] = WORDS_OBLIGES("must_fire", WORDS_MAYBE(VALUE_COUNT)),
   [WORDS_MAY_FIRE] = WORDS_OBLIGES("may_fire", WORDS_ALONE),
   [WORDS_NAME] = WORDS_OBLIGES("name", WORDS_ONE(VALUE_TEXT)),
@@ -144,6 +149,7 @@ static const struct words_row words_rows[WORDS_IDS] = {
 
 #define WORDS_NEED_TLS "it is about TLS, which connections of this version do not have"
 #define WORDS_NEED_SIM "it exists in simulation only, and this is a real network"
+#define WORDS_NEED_SYS "it is an own system call, which has no direction: say sys in place of one, in Lua c.sys"
 
 static const struct {
   const char *name, *needs;
@@ -159,7 +165,15 @@ static const struct {
   { "heal", WORDS_NEED_SIM },
   { "jump", WORDS_NEED_SIM },
   { "drift", WORDS_NEED_SIM },
+  { "socket", WORDS_NEED_SYS },
+  { "send", WORDS_NEED_SYS },
+  { "recv", WORDS_NEED_SYS },
+  { "alloc", WORDS_NEED_SYS },
 };
+
+const char *words_call(unsigned call) {
+  return call == WORDS_ALLOC ? "alloc" : oscall_name((enum oscall)call);
+}
 
 const struct words_row *words_row(enum words_id id) {
   return &words_rows[id];

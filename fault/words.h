@@ -7,6 +7,7 @@
 #define MQRIG_WORDS_H
 
 #include "fault/value.h"
+#include "net/oscall.h"
 
 #define WORDS_ARGS_MAX 2
 
@@ -65,6 +66,9 @@ enum words_id {
   WORDS_HOLD,
   WORDS_REWRITE,
   WORDS_INJECT,
+  WORDS_SHORT,
+  WORDS_ERRNO,
+  WORDS_FAIL,
   WORDS_MUST_FIRE,
   WORDS_MAY_FIRE,
   WORDS_NAME,
@@ -72,8 +76,19 @@ enum words_id {
 };
 
 /* What a rule is about. */
-enum words_place { WORDS_PACKETS = 1, WORDS_BYTES = 2, WORDS_END = 4, WORDS_CONNECT = 8, WORDS_ACCEPT = 16 };
+enum words_place {
+  WORDS_PACKETS = 1,
+  WORDS_BYTES = 2,
+  WORDS_END = 4,
+  WORDS_CONNECT = 8,
+  WORDS_ACCEPT = 16,
+  WORDS_CALLS = 32
+};
 #define WORDS_ENTRY (WORDS_CONNECT | WORDS_ACCEPT)
+
+/* Own system calls are those of enum oscall, and what they need: memory. */
+#define WORDS_ALLOC   OSCALLS
+#define WORDS_OSCALLS (OSCALLS + 1)
 
 struct words_arg {
   enum value_kind kind; /* VALUE_NONE: there is no such argument */
@@ -97,6 +112,8 @@ const struct words_row *words_row(enum words_id id);
 /* The word of that name, or WORDS_IDS; of two words with one name the first. */
 enum words_id words_find(struct slice name);
 enum words_id words_twin(enum words_id id); /* the other word of that name, or WORDS_IDS */
+
+const char *words_call(unsigned call); /* "send" */
 
 /* A word, or what a rule is about, that is spoken of elsewhere and is none here: the sentence says what it needs. NULL:
  * no such word either. */

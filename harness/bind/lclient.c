@@ -280,7 +280,16 @@ static struct client_gate lclient_dial(void *arg) {
   return gate;
 }
 
-static const struct scope_place lclient_place = { .name = "a client's link", .never_accepts = true };
+static struct oscall_hook *lclient_calls(void *arg) {
+  struct lclient *c = arg;
+  return lscope_hook(c->link, client_who(c->client));
+}
+
+static const struct scope_place lclient_place = {
+  .name = "a client's link",
+  .never_accepts = true,
+  .calls = 1u << OSCALL_SOCKET | 1u << OSCALL_CONNECT | LSCOPE_CALLS,
+};
 
 static int lclient_core_scope(lua_State *L) {
   lworld_enter(L);
@@ -290,6 +299,7 @@ static int lclient_core_scope(lua_State *L) {
     scope_set_place(lscope_engine(c->link), &lclient_place);
     client_on_chain(c->client, lclient_chain, c);
     client_on_dial(c->client, lclient_dial, c);
+    client_on_calls(c->client, lclient_calls, c);
   }
   lscope_push(L, c->link, 1);
   return 1;

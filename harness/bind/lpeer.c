@@ -247,6 +247,14 @@ static int lpeer_gc(lua_State *L) {
   return 0;
 }
 
+/* Rules on `accept` are asked by the listener. */
+static void lpeer_hook(void *owner) {
+  const struct lpeer *p = owner;
+  struct net_listener *l = peer_listener(p->peer);
+  struct oscall_hook *hook = l && !oscall_hooks_listener(l) ? lscope_hook(p->scope, 0) : NULL;
+  if (hook) oscall_on_listener(l, hook);
+}
+
 static bool lpeer_mute(void *arg, bool muted, struct err *err) {
   const struct lpeer *p = arg;
   return peer_mute(p->peer, muted, err);
@@ -293,8 +301,12 @@ static int lpeer_new(lua_State *L) {
   lworld_keep(w, &p->item, lpeer_end);
   luaL_setmetatable(L, LPEER);
   p->scope = lscope_new(L, p, lpeer_each);
-  scope_set_place(lscope_engine(p->scope),
-                  &(struct scope_place){ .name = "a peer", .never_connects = true, .mute = lpeer_mute, .arg = p });
+  scope_set_place(lscope_engine(p->scope), &(struct scope_place){ .name = "a peer",
+                                                                  .never_connects = true,
+                                                                  .calls = 1u << OSCALL_ACCEPT | LSCOPE_CALLS,
+                                                                  .mute = lpeer_mute,
+                                                                  .arg = p });
+  lscope_on_rule(p->scope, lpeer_hook);
   lworld_anchor(L, -1);
   return 1;
 }
@@ -320,7 +332,9 @@ static int lpeer_stop(lua_State *L) {
 
 static int lpeer_start(lua_State *L) {
   struct err err;
-  if (!peer_start(lpeer_check(L)->peer, &err)) return luaL_error(L, "%s", err.text);
+  struct lpeer *p = lpeer_check(L);
+  if (!peer_start(p->peer, &err)) return luaL_error(L, "%s", err.text);
+  lpeer_hook(p);
   return 0;
 }
 

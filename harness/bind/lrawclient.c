@@ -138,12 +138,19 @@ static void lrawclient_each(void *owner, lscope_visit *visit, void *arg) {
             .chain = rawclient_chain(c->raw), .who = rawclient_who(c->raw), .out_is_up = true, .joined = &c->joined });
 }
 
+static const struct scope_place lrawclient_place = {
+  .name = "a raw client",
+  .never_connects = true,
+  .never_accepts = true,
+  .calls = LSCOPE_CALLS,
+};
+
 static int lrawclient_scope(lua_State *L) {
   struct lrawclient *c = lrawclient_check(L);
   luaL_argcheck(L, c->raw, 1, "a raw client that still is");
   if (!c->scope) {
     c->scope = lscope_new(L, c, lrawclient_each);
-    scope_set_place(lscope_engine(c->scope), &lscope_of_connection);
+    scope_set_place(lscope_engine(c->scope), &lrawclient_place);
   }
   lscope_push(L, c->scope, 1);
   return 1;

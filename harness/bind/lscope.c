@@ -8,6 +8,7 @@
 #include "bind/lpacket.h"
 #include "fault/inject.h"
 #include "fault/relay.h"
+#include "fault/syscall.h"
 
 #define LSCOPE      "mqrig.core.scope"
 #define LSCOPE_RULE "mqrig.core.rule"
@@ -19,6 +20,7 @@ struct lscope {
   void *owner; /* NULL once it is gone */
   lscope_each *each;
   uint32_t (*fired)(void *owner, const struct scope_firing *f);
+  void (*added)(void *owner);
   int holders;
 };
 
@@ -60,7 +62,8 @@ static void lscope_fired(void *arg, const struct scope_firing *f) {
   if (!t) return;
   rule_print(scope_rule_of(f->rule), text, sizeof text);
   if (!f->packet.size) {
-    char where[48] = "";
+    char where[112] = "";
+    if (f->call) snprintf(where, sizeof where, " (%s)", f->call);
     if (f->stream_offset) snprintf(where, sizeof where, " (at byte %llu)", (unsigned long long)f->stream_offset);
     timeline_note(t, f->at_ns, who, TIMELINE_FAULT, "%s%s", text, where);
     lscope_note_vanish(s->world, who, f->text);
@@ -85,6 +88,10 @@ struct lscope *lscope_new(lua_State *L, void *owner, lscope_each *each) {
 
 void lscope_watch(struct lscope *s, uint32_t (*fired)(void *owner, const struct scope_firing *f)) {
   s->fired = fired;
+}
+
+void lscope_on_rule(struct lscope *s, void (*added)(void *owner)) {
+  s->added = added;
 }
 
 static void lscope_drop(struct lscope *s) {
@@ -122,8 +129,22 @@ static int lscope_gc(lua_State *L) {
   return 0;
 }
 
+struct oscall_hook *lscope_hook(struct lscope *s, uint32_t who) {
+  if (!scope_has_calls(s->scope)) return NULL;
+  return syscall_new(s->scope, s->world->net, (void *)(uintptr_t)who);
+}
+
+/* A stream that is there already, and has no hook. */
+static void lscope_put_hook(struct lscope *s, const struct lscope_conn *conn) {
+  struct stream *stream = conn->relay ? NULL : chain_stream(conn->chain);
+  if (stream && scope_has_calls(s->scope) && !oscall_hooks_stream(stream))
+    oscall_on_stream(stream, lscope_hook(s, conn->who));
+}
+
 static void lscope_put_filter(void *arg, const struct lscope_conn *conn) {
   struct lscope *s = arg;
+  lscope_put_hook(s, conn);
+  if (scope_is_empty(s->scope)) return;
   if (conn->relay) {
     relay_join(conn->relay, s->scope, conn->relay_tag);
     return;
@@ -136,7 +157,7 @@ static void lscope_put_filter(void *arg, const struct lscope_conn *conn) {
 }
 
 void lscope_join(struct lscope *s, const struct lscope_conn *conn) {
-  if (!scope_is_empty(s->scope)) lscope_put_filter(s, conn);
+  lscope_put_filter(s, conn);
 }
 
 enum scope_entry lscope_enter(struct lscope *s, bool accept, int64_t *delay_ns) {
@@ -258,6 +279,7 @@ static int lscope_rule(lua_State *L) {
   box->place = s;
   s->holders++;
   if (s->owner) s->each(s->owner, lscope_put_filter, s);
+  if (s->owner && s->added) s->added(s->owner);
   return 1;
 }
 

@@ -10,6 +10,7 @@
 #include "bind/lworld.h"
 #include "fault/scope.h"
 #include "net/chain.h"
+#include "net/oscall.h"
 
 struct relay;
 
@@ -29,6 +30,9 @@ typedef void lscope_each(void *owner, lscope_visit *visit, void *arg);
 
 struct lscope;
 
+/* For scope_place: what every connection calls. */
+#define LSCOPE_CALLS (1u << OSCALL_SEND | 1u << OSCALL_RECV)
+
 /* Held by the owner. `each` visits its connections that are up. */
 struct lscope *lscope_new(lua_State *L, void *owner, lscope_each *each);
 void lscope_detach(struct lscope *s); /* the owner goes, and lets go; NULL is fine */
@@ -36,11 +40,17 @@ void lscope_detach(struct lscope *s); /* the owner goes, and lets go; NULL is fi
 /* Firings are told to `fired` first, which says whose they are on the timeline; else `conn` is that. */
 void lscope_watch(struct lscope *s, uint32_t (*fired)(void *owner, const struct scope_firing *f));
 
+/* Told after each rule that was put in. */
+void lscope_on_rule(struct lscope *s, void (*added)(void *owner));
+
 /* Pushes the userdata; `anchor` is what it keeps alive. */
 void lscope_push(lua_State *L, struct lscope *s, int anchor);
 
 /* A new connection came up: the filter goes in if there are rules. */
 void lscope_join(struct lscope *s, const struct lscope_conn *conn);
+
+/* For the calls of a connection or a listener that is to be: a hook if there are rules on them, else NULL. */
+struct oscall_hook *lscope_hook(struct lscope *s, uint32_t who);
 
 /* What the place's rules on "connect" (or "accept") say to a connection that is to be. */
 enum scope_entry lscope_enter(struct lscope *s, bool accept, int64_t *delay_ns);

@@ -32,6 +32,8 @@ struct client {
   bool dead;      /* being freed: no handler can begin anything any more */
   struct client_gate (*on_dial)(void *arg);
   void *on_dial_arg;
+  struct oscall_hook *(*on_calls)(void *arg);
+  void *on_calls_arg;
   struct client_dial *dial; /* a connect that a gate holds back, or NULL */
 };
 
@@ -232,13 +234,18 @@ static const struct stream_handler client_stream = {
   .ended = client_ended,
 };
 
+static struct stream *client_begin(struct client *c, const struct url *u, int64_t timeout_ns, struct err *err) {
+  struct oscall_hook *hook = c->on_calls ? c->on_calls(c->on_calls_arg) : NULL;
+  return oscall_connect(c->net, u, timeout_ns, hook, err);
+}
+
 /* A gate's delay is over, or its refusal due. */
 static void client_dial_now(struct client *c) {
   struct err err = { "connection refused" };
   struct client_dial dial = *c->dial;
   free(c->dial);
   c->dial = NULL;
-  struct stream *s = dial.refused ? NULL : net_connect(c->net, &dial.url, dial.timeout_ns, NULL, NULL, &err);
+  struct stream *s = dial.refused ? NULL : client_begin(c, &dial.url, dial.timeout_ns, &err);
   if (s) chain_attach(c->chain, s);
   else client_ended(c, dial.refused ? STREAM_REFUSED : STREAM_FAILED, false, &err);
 }
@@ -302,7 +309,7 @@ bool client_connect(struct client *c, const struct url *u, const struct transpor
   if (!chain) return false;
   if (c->on_dial) gate = c->on_dial(c->on_dial_arg);
   bool held = gate.refused || gate.silent || gate.delay_ns > 0;
-  if (!held) s = net_connect(c->net, u, options->timeout_ns, NULL, NULL, err);
+  if (!held) s = client_begin(c, u, options->timeout_ns, err);
   if (!held && !s) {
     chain_free(chain);
     return false;
@@ -320,6 +327,11 @@ bool client_connect(struct client *c, const struct url *u, const struct transpor
 void client_on_dial(struct client *c, struct client_gate (*fn)(void *arg), void *arg) {
   c->on_dial = fn;
   c->on_dial_arg = arg;
+}
+
+void client_on_calls(struct client *c, struct oscall_hook *(*fn)(void *arg), void *arg) {
+  c->on_calls = fn;
+  c->on_calls_arg = arg;
 }
 
 bool client_disconnect(struct client *c) {

@@ -8,6 +8,7 @@
 
 #include "host/timeline.h"
 #include "mqtt/session.h"
+#include "net/oscall.h"
 #include "net/transport.h"
 
 struct client;
@@ -50,6 +51,8 @@ struct client_gate {
   int64_t delay_ns;
 };
 void client_on_dial(struct client *c, struct client_gate (*fn)(void *arg), void *arg);
+/* Asked, if set, when the way is free: what hooks the system calls of the connection, or NULL; see oscall.h. */
+void client_on_calls(struct client *c, struct oscall_hook *(*fn)(void *arg), void *arg);
 
 /* The packets in progress, for a filter that is put in while the connection is up. */
 struct slice client_partial_out(const struct client *c);

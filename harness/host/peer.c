@@ -296,7 +296,7 @@ static void peer_trouble(void *arg, const struct err *why) {
   peer_leave(p);
 }
 
-static const struct net_listener_handler peer_listener = { .accepted = peer_accepted, .trouble = peer_trouble };
+static const struct net_listener_handler peer_listening = { .accepted = peer_accepted, .trouble = peer_trouble };
 
 /* The owner's side. */
 
@@ -342,6 +342,10 @@ struct broker *peer_broker(const struct peer *p) {
   return p->broker;
 }
 
+struct net_listener *peer_listener(const struct peer *p) {
+  return p->listener;
+}
+
 void peer_kick(struct peer *p) {
   peer_arm_at(p, peer_now(p));
 }
@@ -349,7 +353,7 @@ void peer_kick(struct peer *p) {
 bool peer_start(struct peer *p, struct err *err) {
   if (p->listener) return true;
   if (p->dead) return err_set(err, "the peer is being closed");
-  p->listener = net_listen(p->net, &p->url, &p->listen, &peer_listener, p, err);
+  p->listener = net_listen(p->net, &p->url, &p->listen, &peer_listening, p, err);
   if (!p->listener) return false;
   p->url = *net_listener_url(p->listener);
   if (p->muted) net_listener_mute(p->listener, true, NULL);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "net/oscall.h"
 #include "net/pump.h"
 
 static void chain_opened(void *arg) {
@@ -198,7 +199,8 @@ void chain_watch(struct chain *c, void (*done)(void *arg, enum chain_end end)) {
 const char *chain_end_text(enum stream_end end, const struct err *why) {
   if (end == STREAM_FIN) return why ? why->text : "closed by the other end";
   /* The system's word for a reset says no more than that it was one. */
-  if (end == STREAM_RESET && !(why && strcmp(why->text, CHAIN_RESET_HERE) == 0)) return "reset by the other end";
+  bool ours = why && (strcmp(why->text, CHAIN_RESET_HERE) == 0 || strstr(why->text, OSCALL_MARK));
+  if (end == STREAM_RESET && !ours) return "reset by the other end";
   return why ? why->text : "failed";
 }
 

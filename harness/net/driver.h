@@ -45,11 +45,13 @@ struct net {
   bool linger; /* see net_linger; for the next wait */
   struct heap timers;
   struct stream *dirty, **dirty_end;            /* streams that want to write, oldest wish first */
+  struct oscall_hook *hook;                     /* for the stream that `connect` makes, or NULL; see oscall.h */
   char peer[NET_NAME_MAX], local[NET_NAME_MAX]; /* the text asked for last: an idle stream carries none */
 };
 
 struct stream {
   struct net *net;
+  struct oscall_hook *hook; /* asked before each system call, or NULL; see oscall.h */
   const struct stream_handler *handler;
   void *arg;
   struct stream *dirty_next, **dirty_link; /* in net.dirty, or link NULL */
@@ -58,6 +60,7 @@ struct stream {
 
 struct net_listener {
   struct net *net;
+  struct oscall_hook *hook; /* as a stream's */
   const struct net_listener_handler *handler;
   void *arg;
   struct url url;
@@ -67,6 +70,8 @@ void net_init(struct net *n, const struct net_ops *ops);
 void net_fini(struct net *n);
 /* Fires the timers that are due at `now_ns`, but not those set meanwhile. For a net that is not turned itself. */
 void net_fire(struct net *n);
-void stream_fini(struct stream *s); /* it wants to write no more */
+/* All zero before. */
+void stream_init(struct stream *s, struct net *n);
+void stream_fini(struct stream *s); /* it wants to write no more, and its hook goes */
 
 #endif

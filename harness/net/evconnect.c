@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "net/evresolve.h"
+#include "net/oscall.h"
 
 enum evconnect_state {
   EVCONNECT_LOOKUP,
@@ -29,6 +30,7 @@ struct evconnect {
   enum stream_end end; /* of the last that failed */
   struct err why;
   int shortage; /* errno, where that was for want of descriptors */
+  bool told;    /* what the current address came to, by a hook, not by the system */
   char target[sizeof((struct url *)0)->path + 32];
 };
 
@@ -57,15 +59,15 @@ static void evconnect_note(struct evconnect *c, int why) {
   const struct evaddress *a = &c->addresses[c->next - 1];
   evaddress_full_text(a, target, sizeof target);
   c->end = evstream_kind(why);
-  if (evworld_is_shortage(why)) {
+  if (evworld_is_shortage(why) && !c->told) {
     c->end = STREAM_FAILED;
     c->shortage = why;
     evworld_shortage(&c->why, why, "a connection");
   } else if (c->count > 1) {
-    err_set(&c->why, "connecting to %s (%.100s, address %d of %d): %s", c->target, target, c->next, c->count,
-            strerror(why));
+    err_set(&c->why, "connecting to %s (%.100s, address %d of %d): %s%s", c->target, target, c->next, c->count,
+            strerror(why), oscall_mark(c->told));
   } else {
-    err_set(&c->why, "connecting to %s: %s", target, strerror(why));
+    err_set(&c->why, "connecting to %s: %s%s", target, strerror(why), oscall_mark(c->told));
   }
 }
 
@@ -77,23 +79,46 @@ static void evconnect_set_timer(struct evconnect *c) {
   net_timer_set(evconnect_net(c), &c->timer, to_try > 1 && left_ns > 0 ? now_ns + left_ns / to_try : c->deadline_ns);
 }
 
-/* 0, EINPROGRESS, EAGAIN, or why not. */
-static int evconnect_dial(struct evconnect *c, const struct evaddress *a) {
+/* What the stream's hook says about the call, an errno; 0: nothing. */
+static int evconnect_ask(struct evconnect *c, enum oscall call) {
+  struct oscall_verdict v;
+  c->told = oscall_ask(c->stream->stream.hook, call, 0, &v) && v.error;
+  return c->told ? v.error : 0;
+}
+
+/* 0, or why there is no socket. */
+static int evconnect_open(struct evconnect *c, const struct evaddress *a) {
   struct evloop_source *source = &c->stream->source;
   int on = 1;
-  if (source->fd < 0) {
-    int fd = socket(a->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return errno;
-    if (!evaddress_is_unix(a)) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    evloop_open(source, fd);
-  }
-  return connect(source->fd, (const struct sockaddr *)&a->address, a->size) == 0 ? 0 : errno;
+  if (source->fd >= 0) return 0;
+  int why = evconnect_ask(c, OSCALL_SOCKET);
+  if (why) return why;
+  int fd = socket(a->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  if (!evaddress_is_unix(a)) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  evloop_open(source, fd);
+  return 0;
+}
+
+/* 0, EINPROGRESS, EAGAIN, or why not. A connect that is interrupted goes on by itself, so that it is made first. */
+static int evconnect_dial(struct evconnect *c, const struct evaddress *a) {
+  int told = evconnect_ask(c, OSCALL_CONNECT);
+  bool made = told == 0 || told == EINTR || told == EINPROGRESS;
+  if (!made) return told;
+  int why = connect(c->stream->source.fd, (const struct sockaddr *)&a->address, a->size) == 0 ? 0 : errno;
+  c->told = false;
+  return why == 0 ? told : why;
 }
 
 /* Asks the current address; true unless that has failed already. */
 static bool evconnect_try(struct evconnect *c) {
-  int why = evconnect_dial(c, &c->addresses[c->next - 1]);
+  int why = evconnect_open(c, &c->addresses[c->next - 1]);
   c->state = EVCONNECT_TRYING;
+  if (why) {
+    evconnect_note(c, why);
+    return false;
+  }
+  why = evconnect_dial(c, &c->addresses[c->next - 1]);
   if (why == 0) {
     c->state = EVCONNECT_READY;
     net_timer_clear(evconnect_net(c), &c->timer);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "base/mem.h"
 #include "net/evstream.h"
+#include "net/oscall.h"
 
 static struct evlisten *evlisten_of(struct net_listener *l) {
   return (struct evlisten *)l;
@@ -38,20 +40,24 @@ static void evlisten_fed(struct evlisten *l) {
   net_timer_clear(l->listener.net, &l->retry);
 }
 
-/* Readiness would be told in every turn: it is not listened to until a descriptor of ours was closed, or some time has
- * passed. */
-static void evlisten_starve(struct evlisten *l, int why) {
+/* Readiness would be told in every turn: it is not listened to until a descriptor of ours was closed, or that time has
+ * passed. False: so it is already. */
+static bool evlisten_hold(struct evlisten *l, int64_t delay_ns) {
   struct evworld *w = evlisten_world(l);
-  bool told = l->starving_link != NULL;
-  if (!told) {
+  bool held = l->starving_link != NULL;
+  if (!held) {
     l->starving_next = w->starving;
     if (w->starving) w->starving->starving_link = &l->starving_next;
     l->starving_link = &w->starving;
     w->starving = l;
   }
-  net_timer_set(&w->net, &l->retry, net_now(&w->net) + EVLISTEN_RETRY_NS);
+  net_timer_set(&w->net, &l->retry, net_now(&w->net) + delay_ns);
   evlisten_update(l);
-  if (told || !l->listener.handler->trouble) return;
+  return !held;
+}
+
+static void evlisten_starve(struct evlisten *l, int why) {
+  if (!evlisten_hold(l, EVLISTEN_RETRY_NS) || !l->listener.handler->trouble) return;
   char url[URL_PATH_MAX + 300], doing[sizeof url + 64];
   struct err err;
   url_format(&l->listener.url, url, sizeof url);
@@ -75,9 +81,38 @@ static bool evlisten_is_passing(int why) {
          why == ENETUNREACH || why == EHOSTUNREACH || why == ETIMEDOUT;
 }
 
+/* Errors with which the system takes the connection away. */
+static bool evlisten_is_fatal(int why) {
+  return why == ECONNABORTED || why == EPROTO || why == EPERM;
+}
+
+/* What the hook says of the connection that is there, if one is; 0: nothing. */
+static int evlisten_ask(struct evlisten *l) {
+  struct oscall_verdict v;
+  struct pollfd there = { .fd = l->source.fd, .events = POLLIN };
+  if (!l->listener.hook || poll(&there, 1, 0) != 1) return 0;
+  return oscall_ask(l->listener.hook, OSCALL_ACCEPT, 0, &v) ? v.error : 0;
+}
+
+/* As the system would; true: there may be another. */
+static bool evlisten_deny(struct evlisten *l, int why) {
+  struct linger now = { .l_onoff = 1, .l_linger = 0 };
+  if (!evlisten_is_fatal(why)) {
+    evlisten_hold(l, oscall_is_passing(why) ? OSCALL_AGAIN_NS : EVLISTEN_RETRY_NS);
+    return false;
+  }
+  int fd = accept4(l->source.fd, NULL, NULL, SOCK_CLOEXEC);
+  if (fd < 0) return false;
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  close(fd);
+  return true;
+}
+
 /* True: there may be another. */
 static bool evlisten_accept(struct evlisten *l) {
   struct evaddress peer = { .size = sizeof peer.address };
+  int told = evlisten_ask(l);
+  if (told) return evlisten_deny(l, told);
   int fd = accept4(l->source.fd, (struct sockaddr *)&peer.address, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   int why = fd < 0 ? errno : 0;
   if (evworld_is_shortage(why)) {
@@ -246,6 +281,7 @@ void evlisten_free(struct net_listener *listener) {
   struct evworld *w = evlisten_world(l);
   assert(!l->closed);
   evlisten_fed(l);
+  oscall_drop(listener->net, &listener->hook);
   evlisten_remove_file(l);
   evloop_close(&l->source);
   l->closed = true;

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "net/evconnect.h"
 #include "net/evlisten.h"
+#include "net/oscall.h"
 
 static struct evstream *evstream_of(const struct stream *stream) {
   return (struct evstream *)stream;
@@ -48,7 +49,7 @@ enum stream_end evstream_kind(int why) {
 
 static void evstream_update(struct evstream *s) {
   bool alive = !s->connecting && !s->failed && !s->reported;
-  evloop_want(&s->source, alive && !s->paused, alive && s->stream.blocked);
+  evloop_want(&s->source, alive && !s->paused && !s->recv_waits, alive && s->stream.blocked && !s->send_waits);
 }
 
 void evstream_report(struct evstream *s, enum stream_end end, bool writing, const struct err *why) {
@@ -68,7 +69,8 @@ static void evstream_fail(struct evstream *s, int why, bool writing) {
 
 static void evstream_report_failure(struct evstream *s) {
   struct err why;
-  err_set(&why, "%s %s: %s", s->writing ? "writing to" : "reading from", stream_peer(&s->stream), strerror(s->why));
+  err_set(&why, "%s %s: %s%s", s->writing ? "writing to" : "reading from", stream_peer(&s->stream), strerror(s->why),
+          oscall_mark(s->told));
   evstream_report(s, evstream_kind(s->why), s->writing, &why);
 }
 
@@ -93,11 +95,56 @@ static void evstream_read_after_fin(struct evstream *s) {
   evstream_report_failure(s);
 }
 
+/* Hooks. */
+
+static void evstream_again(void *arg) {
+  struct evstream *s = arg;
+  bool send = s->send_waits;
+  s->send_waits = s->recv_waits = false;
+  if (send) s->stream.blocked = false;
+  evstream_update(s);
+  if (send) stream_want_write(&s->stream);
+}
+
+/* What the hook says instead of the system. While something waits, readiness is not listened to: it would be told in
+ * every turn. */
+static ssize_t evstream_told(struct evstream *s, int error, bool *waits) {
+  if (oscall_is_passing(error)) {
+    *waits = true;
+    evstream_update(s);
+    oscall_wait(s->stream.net, s->stream.hook, evstream_again, s);
+  }
+  s->told = !*waits;
+  errno = error;
+  return -1;
+}
+
+/* `out` becomes what the call was made with. */
+static ssize_t evstream_send(struct evstream *s, struct slice *out) {
+  struct oscall_verdict v;
+  if (oscall_ask(s->stream.hook, OSCALL_SEND, out->size, &v)) {
+    if (v.error) return evstream_told(s, v.error, &s->send_waits);
+    *out = slice_first(*out, v.most);
+  }
+  return send(s->source.fd, out->data, out->size, MSG_NOSIGNAL);
+}
+
+/* What comes before a failure that is to be told already is only read. */
+static ssize_t evstream_recv(struct evstream *s, uint8_t *buffer) {
+  struct oscall_verdict v;
+  size_t room = NET_READ_MAX;
+  if (!s->failed && oscall_ask(s->stream.hook, OSCALL_RECV, room, &v)) {
+    if (v.error) return evstream_told(s, v.error, &s->recv_waits);
+    room = v.most;
+  }
+  return recv(s->source.fd, buffer, room, 0);
+}
+
 /* One pass: what is there, up to NET_READ_MAX. A write that failed has used up the socket's error: then the end of file
  * is the end of what came before it. */
 static void evstream_read(struct evstream *s) {
   uint8_t *buffer = evstream_world(s)->buffer;
-  ssize_t n = recv(s->source.fd, buffer, NET_READ_MAX, 0);
+  ssize_t n = evstream_recv(s, buffer);
   if (n > 0) {
     if (s->failed) evloop_raise(&s->source);
     s->stream.handler->input(s->stream.arg, slice_of(buffer, (size_t)n));
@@ -135,7 +182,7 @@ static void evstream_run(struct evloop_source *source, short what) {
 
 struct evstream *evstream_new(struct evworld *w) {
   struct evstream *s = mem_zero(sizeof *s);
-  s->stream.net = &w->net;
+  stream_init(&s->stream, &w->net);
   evloop_add(&w->loop, &s->source, s, evstream_run);
   return s;
 }
@@ -155,10 +202,10 @@ static bool evstream_write(struct evstream *s, size_t *budget) {
   struct slice out = s->stream.handler->output(s->stream.arg);
   if (evstream_is_gone(s) || s->shut || out.size == 0) return false;
   out = slice_first(out, *budget);
-  ssize_t n = send(s->source.fd, out.data, out.size, MSG_NOSIGNAL);
+  ssize_t n = evstream_send(s, &out);
   if (n < 0) {
-    if (errno == EINTR) return true;
-    if (errno == EAGAIN) s->stream.blocked = true;
+    if (errno == EINTR && !s->send_waits) return true;
+    if (errno == EAGAIN || s->send_waits) s->stream.blocked = true;
     else evstream_fail(s, errno, true);
     return false;
   }
@@ -172,7 +219,7 @@ void evstream_flush(struct stream *stream) {
   struct evstream *s = evstream_of(stream);
   struct evloop *l = s->source.loop;
   size_t budget = STREAM_FLUSH_MAX;
-  if (s->connecting || s->failed || s->shut || evstream_is_gone(s) || s->source.fd < 0) return;
+  if (s->connecting || s->failed || s->shut || evstream_is_gone(s) || s->source.fd < 0 || s->send_waits) return;
   evloop_enter(l);
   s->stream.blocked = false;
   while (evstream_write(s, &budget)) continue;

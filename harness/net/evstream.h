@@ -18,7 +18,9 @@ struct evstream {
   bool fin;     /* theirs came */
   bool failed;  /* a call failed, for `why`; reported once what the kernel still has was read */
   bool writing; /* and that call was a write */
+  bool told;    /* by a hook, not by the system */
   bool reported;
+  bool send_waits, recv_waits; /* for the hook's timer */
   int why;
   struct evaddress_brief peer, local;
 };

@@ -1,13 +1,25 @@
 #include "net/stream.h"
 
 #include "net/driver.h"
+#include "net/oscall.h"
 
-void stream_fini(struct stream *s) {
+void stream_init(struct stream *s, struct net *n) {
+  s->net = n;
+  s->hook = n->hook;
+  n->hook = NULL;
+}
+
+static void stream_clean(struct stream *s) {
   if (!s->dirty_link) return;
   *s->dirty_link = s->dirty_next;
   if (s->dirty_next) s->dirty_next->dirty_link = s->dirty_link;
   else if (s->net->turner->dirty_end == &s->dirty_next) s->net->turner->dirty_end = s->dirty_link;
   s->dirty_link = NULL;
+}
+
+void stream_fini(struct stream *s) {
+  stream_clean(s);
+  oscall_drop(s->net, &s->hook);
 }
 
 void stream_own(struct stream *s, const struct stream_handler *handler, void *arg) {
@@ -25,7 +37,7 @@ void stream_want_write(struct stream *s) {
 }
 
 void stream_flush(struct stream *s) {
-  stream_fini(s);
+  stream_clean(s);
   s->net->ops->flush(s);
 }
 

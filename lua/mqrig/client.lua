@@ -9,6 +9,7 @@ local failure = require "mqrig.failure"
 local link = require "mqrig.link"
 local mqttproxy = require "mqrig.mqttproxy"
 local object = require "mqrig.object"
+local rule = require "mqrig.rule"
 local task = require "mqrig.task"
 
 local M = {}
@@ -52,6 +53,12 @@ function computed:link()
   local l = link.new(self.scenario, core.client_scope(self.real), self.name)
   rawset(self, "link", l)
   return l
+end
+
+function computed:sys()
+  local place = rule.place(self.link, "sys")
+  rawset(self, "sys", place)
+  return place
 end
 
 function computed:mqtt()

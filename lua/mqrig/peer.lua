@@ -6,6 +6,7 @@ local link = require "mqrig.link"
 local log = require "mqrig.log"
 local object = require "mqrig.object"
 local play = require "mqrig.play"
+local rule = require "mqrig.rule"
 local wire = require "mqrig.wire"
 
 local M = {}
@@ -203,6 +204,12 @@ for _, direction in ipairs { "up", "down", "both" } do
   computed[direction] = function(self)
     return self.link[direction]
   end
+end
+
+function computed:sys()
+  local place = rule.place(self.link, "sys")
+  rawset(self, "sys", place)
+  return place
 end
 
 M.meta = object.class("peer", Peer, computed, "url name", "peer")

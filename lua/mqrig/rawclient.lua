@@ -5,6 +5,7 @@ local blame = require "mqrig.blame"
 local failure = require "mqrig.failure"
 local link = require "mqrig.link"
 local object = require "mqrig.object"
+local rule = require "mqrig.rule"
 local show = require "mqrig.show"
 local task = require "mqrig.task"
 local wire = require "mqrig.wire"
@@ -122,6 +123,12 @@ function computed:link()
   local l = link.new(self.scenario, self.raw:scope(), self.name)
   rawset(self, "link", l)
   return l
+end
+
+function computed:sys()
+  local place = rule.place(self.link, "sys")
+  rawset(self, "sys", place)
+  return place
 end
 
 M.meta = object.class("raw client", Raw, computed, "name", "found wanted wanted_bytes waiters raw")

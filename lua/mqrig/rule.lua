@@ -53,7 +53,7 @@ function Handle:wait(options)
   end
   task.watch(core.now() + within_ns, "the firing of a rule", has_fired, wanted)
   if not has_fired(wanted) then
-    local seen = ("it matched %d packets"):format(self.raw.seen)
+    local seen = ("what it is about was seen %d times"):format(self.raw.seen)
     failure.late(('the rule "%s" did not fire'):format(self.text), within_ns, seen)
   end
 end
@@ -212,16 +212,20 @@ M.builder_meta = object.class("rule", Builder, nil, nil, "hooks")
 
 local Place = {}
 
---- What the rule is about: a packet's name, several, "any", "bytes", "connect", "accept", "close".
+local packets = 'packets, or "any", "bytes", "connect", "accept", "close"'
+local about = { up = packets, down = packets, both = packets, sys = 'own system calls ("send", "recv")' }
+
+--- What the rule is about: a packet's name, several, "any", "bytes", "connect", "accept", "close"; of a `sys` own
+--- system calls.
 function Place:on(what, ...)
   local names = type(what) == "table" and what or { what, ... }
   for i, name in ipairs(names) do
     if type(name) ~= "string" or not name:match "^%w+$" then
-      blame.raise(("on takes names of packets, item %d is %s"):format(i, show.value(name)))
+      blame.raise(("on takes names of %s, item %d is %s"):format(about[self.direction], i, show.value(name)))
     end
   end
   if #names == 0 then
-    blame.raise 'on takes the name of a packet, "any", "bytes", "connect", "accept" or "close"'
+    blame.raise(("on takes names of %s, and got none"):format(about[self.direction]))
   end
   local words = { ("%s %s"):format(self.direction, table.concat(names, ",")) }
   local builder = setmetatable({ link = self.link, words = words, duties = {}, finished = false }, M.builder_meta)
@@ -232,7 +236,7 @@ end
 
 M.place_meta = object.class("place", Place)
 
---- `direction`: "up", "down" or "both".
+--- `direction`: "up", "down", "both", or "sys" for own system calls.
 function M.place(link, direction)
   return setmetatable({ link = link, direction = direction }, M.place_meta)
 end

@@ -179,6 +179,9 @@ M.actions = {
   drop = {},
   overtake = { "integer?" },
   hold = {},
+  short = { "size" },
+  errno = { "text" },
+  fail = {},
 }
 
 M.obligations = { must_fire = { "integer?" }, may_fire = {}, name = { "text" } }
