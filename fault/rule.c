@@ -64,7 +64,7 @@ static void rule_print_direction(const struct rule *r, struct printer *to) {
 
 static void rule_print_calls(const struct rule *r, struct printer *to) {
   const char *comma = "sys ";
-  for (unsigned call = 0; call < WORDS_OSCALLS; call++) {
+  for (unsigned call = 0; call <= WORDS_ALLOC; call++) {
     if (!(r->calls & RULE_CALL(call))) continue;
     printer_put(to, "%s%s", comma, words_call(call));
     comma = ",";

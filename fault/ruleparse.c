@@ -152,8 +152,8 @@ static bool ruleparse_type(struct ruleparse *p, const struct ruleparse_token *na
 }
 
 static bool ruleparse_call(struct ruleparse *p, const struct ruleparse_token *name) {
-  const char *names[WORDS_OSCALLS + 1] = { NULL };
-  for (unsigned call = 0; call < WORDS_OSCALLS; call++) {
+  const char *names[WORDS_ALLOC + 2] = { NULL };
+  for (unsigned call = 0; call <= WORDS_ALLOC; call++) {
     names[call] = words_call(call);
     if (!slice_equal(name->text, slice_text(names[call]))) continue;
     p->rule->calls |= RULE_CALL(call);

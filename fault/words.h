@@ -86,9 +86,7 @@ enum words_place {
 };
 #define WORDS_ENTRY (WORDS_CONNECT | WORDS_ACCEPT)
 
-/* Own system calls are those of enum oscall, and what they need: memory. */
-#define WORDS_ALLOC   OSCALLS
-#define WORDS_OSCALLS (OSCALLS + 1)
+#define WORDS_ALLOC OSCALLS /* behind the own system calls of enum oscall: the memory that they need */
 
 struct words_arg {
   enum value_kind kind; /* VALUE_NONE: there is no such argument */
@@ -112,8 +110,7 @@ const struct words_row *words_row(enum words_id id);
 /* The word of that name, or WORDS_IDS; of two words with one name the first. */
 enum words_id words_find(struct slice name);
 enum words_id words_twin(enum words_id id); /* the other word of that name, or WORDS_IDS */
-
-const char *words_call(unsigned call); /* "send" */
+const char *words_call(unsigned call);      /* enum oscall, or WORDS_ALLOC: "send" */
 
 /* A word, or what a rule is about, that is spoken of elsewhere and is none here: the sentence says what it needs. NULL:
  * no such word either. */

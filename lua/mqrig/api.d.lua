@@ -289,6 +289,7 @@ function task:cancel() end
 ---@field unknown_acks integer Acknowledgements that came and fitted nothing in flight; they complete nothing.
 ---@field mqtt mqtt_client The client of the mission underneath; handlers set there are called besides the verbs' own.
 ---@field link link Where faults happen to its connection.
+---@field sys system_calls Makes its own system calls fail: `c.sys:on("send"):nth(3):short(4)`.
 local client = {}
 
 --- Connects; raises unless the broker accepts.
@@ -415,6 +416,7 @@ function token:wait(options) end
 ---@field name string Its name on the timeline.
 ---@field is_open boolean
 ---@field link link Where faults happen to it.
+---@field sys system_calls Makes its sends and receives fail.
 local raw_client = {}
 
 --- Sends bytes as they are, or a packet: `raw:send("PINGREQ")`, `raw:send("PUBLISH", { topic = "a" })`, `raw:send {
@@ -484,6 +486,7 @@ function broker:resume() end
 ---@field down place Faults from it to its clients.
 ---@field both place Faults in both directions.
 ---@field link link All its connections, for actions that happen now.
+---@field sys system_calls Makes its own system calls fail: `peer.sys:on("accept"):first():fail()`.
 ---@field stats table Counts: connections, sessions, retained, subscriptions, messages_in, messages_out, dropped.
 local peer = {}
 
@@ -781,6 +784,20 @@ local place = {}
 ---@return rule_sentence
 function place:on(what, ...) end
 
+--- Begins a rule on own system calls: what the program on this end of a connection asks of its system, which then fails
+--- or comes up short, as a system may. The bytes on the wire stay what they are.
+---@class system_calls
+local system_calls = {}
+
+--- The call, or several: `"socket"` and `"connect"` of a client, `"accept"` of a peer, `"send"`, `"recv"`, and `"alloc"`,
+--- the memory that any of them but connect needs. They can be counted (`first nth range every prob times`), each
+--- connection for itself unless `across` is said; socket, connect and accept are counted over all connections. A call is
+--- counted when it has something to do: a receive when bytes have come, an accept when somebody has connected. Then
+--- `short`, `errno` or `fail`.
+---@param what string|string[]
+---@return rule_sentence
+function system_calls:on(what, ...) end
+
 --- A rule that is not complete: every call adds words, an action at the end installs it and returns the rule. Which
 --- packets, which of them (an occurrence), where in them, what is to be done, and whether it must. An unknown word is
 --- an error that suggests the near one.
@@ -1005,6 +1022,25 @@ function rule_sentence:rewrite(fn) end
 ---@param where? "before"
 ---@return rule
 function rule_sentence:inject(what, where) end
+
+--- Action, on own system calls: send takes, or recv gives, no more than this many bytes at once; the rest is there for
+--- the next call.
+---@param bytes size
+---@return rule
+function rule_sentence:short(bytes) end
+
+--- Action, on own system calls: the call fails with this error, `"EPIPE"`. What follows is what follows of the system's:
+--- after EINTR and EAGAIN it is tried again, a millisecond later; other errors of send and recv end the connection (-1),
+--- those of socket and connect the connect (-1); of accept ECONNABORTED, EPROTO and EPERM end the connection that has
+--- come, after others it is accepted later.
+---@param name string
+---@return rule
+function rule_sentence:errno(name) end
+
+--- Action, on own system calls: the call fails, with the error that is likely: EMFILE of socket and accept, ECONNREFUSED
+--- of connect, ECONNRESET of send and recv, ENOMEM of alloc.
+---@return rule
+function rule_sentence:fail() end
 
 --- A rule that is installed. As a `<close>` variable it ends with its block.
 ---@class rule

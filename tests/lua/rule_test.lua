@@ -79,6 +79,14 @@ gives(peer.down:on("PUBACK"):after("the cut"):drop(), 'down PUBACK after "the cu
 local before = peer.up:on("PUBLISH"):rst()
 gives(peer.down:on("PUBACK"):after(before):drop(), "down PUBACK after #7 drop")
 
+-- Own system calls.
+local sys = rule.place(peer, "sys")
+gives(sys:on("send"):nth(3):short(4), "sys send nth 3 short 4")
+gives(sys:on("send", "recv"):every(2):short("1k"), "sys send,recv every 2 short 1024")
+gives(sys:on { "send", "recv" }:prob(0.5):errno("EINTR"), "sys send,recv prob 0.5 errno EINTR")
+gives(sys:on("connect"):first():errno("ECONNREFUSED"):may_fire(), "sys connect first errno ECONNREFUSED may_fire")
+gives(sys:on("alloc"):range(2, 4):fail(), "sys alloc range 2 4 fail")
+
 local seen = function() end
 gives(peer.up:on("PUBLISH"):where(seen):rewrite(print), "up PUBLISH where rewrite")
 assert(installed.hooks.where == seen and installed.hooks.rewrite == print)
@@ -102,7 +110,7 @@ misused(function() peer.down:on("PUBACK"):nth("x"):drop() end, "nth takes an int
 misused(function() peer.down:on("PUBACK"):nth():drop() end, "nth lacks its value")
 misused(function() peer.down:on("PUBACK"):first(1):drop() end, "first takes 0 values")
 misused(function() peer.down:on("PUBACK"):where(1) end, "where takes a function")
-misused(function() peer.down:on() end, "name of a packet")
+misused(function() peer.down:on() end, "on takes names of packets, or \"any\"")
 misused(function() peer.down:on("refused"):drop() end, "column 1: refused")
 misused(function() peer.down:on("PUBACK"):delay("x") end, "duration")
 misused(function() peer.down:on("PUBACK"):rate() end, "rate lacks its value")
@@ -122,6 +130,14 @@ misused(function()
   builder:drop()
   builder:drop()
 end, "has its action already")
+misused(function() sys:on() end, "on takes names of own system calls")
+misused(function() sys:on(1) end, "item 1 is 1")
+misused(function() sys:on("send"):short() end, "short lacks its value")
+misused(function() sys:on("send"):short("x") end, "short: ")
+misused(function() sys:on("send"):errno() end, "errno lacks its value")
+misused(function() sys:on("send"):errno(4) end, "errno takes a text")
+misused(function() sys:on("send"):fail("EPIPE") end, "fail takes 0 values")
+misused(function() sys:on("send"):shrot(4) end, 'did you mean "short"')
 scope.up = true
 peer:fin()
 assert(acted == "fin")

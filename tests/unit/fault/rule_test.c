@@ -64,6 +64,12 @@ static const char *const canonical[][2] = {
   { "accept after cut dead_upstream", "accept after cut dead_upstream" },
   { "up PUBLISH first after \"the cut\" drop", "up PUBLISH after \"the cut\" first drop" },
   { "up PUBLISH prop content_type=json drop", "up PUBLISH prop content_type=json drop" },
+  { "sys send nth 3 short 4", "sys send nth 3 short 4" },
+  { "sys recv,send,recv every 2 short 1k", "sys send,recv every 2 short 1k" },
+  { "sys connect first errno ECONNREFUSED", "sys connect first errno ECONNREFUSED" },
+  { "sys send across errno EWOULDBLOCK times 2", "sys send times 2 across errno EAGAIN" },
+  { "sys alloc prob 0.1 fail may_fire", "sys alloc prob 0.1 fail may_fire" },
+  { "sys accept after cut fail must_fire 2", "sys accept after cut fail must_fire 2" },
 };
 
 static void test_canonical(void **state) {
@@ -151,6 +157,30 @@ static const struct {
   { "connect at 2 refuse", "column 9: \"at\" makes no sense on connect", "beginning of a connection" },
   { "up PUBLISH no_answer", "column 12: \"no_answer\" makes no sense", "vanish or stall" },
   { "connect vanish", "column 9: \"vanish\"", "no connection yet" },
+  { "sys", "column 4:", "an own system call (socket, connect" },
+  { "syss send fail", "column 1: \"syss\"", "did you mean \"sys\"?" },
+  { "sys sned fail", "column 5: \"sned\"", "did you mean \"send\"?" },
+  { "sys send,revc fail", "column 10: \"revc\"", "did you mean \"recv\"?" },
+  { "sys PUBLISH fail", "column 5: \"PUBLISH\"", "an own system call" },
+  { "sys \"send\" fail", "column 5: \"send\"", "an own system call" },
+  { "up send fail", "column 4: \"send\" cannot be done", "say sys in place of one" },
+  { "up PUBLISH fail", "column 12: \"fail\" makes no sense on any", "only own system calls" },
+  { "sys send drop", "column 10: \"drop\" makes no sense on own system calls", "short errno fail" },
+  { "sys send qos 1 fail", "column 10: \"qos\" makes no sense on own system calls", "first nth range" },
+  { "sys send during 1 2 fail", "column 10: \"during\" makes no sense", "short errno fail" },
+  { "sys send at_byte 3 fail", "column 10: \"at_byte\" makes no sense", "short errno fail" },
+  { "sys send short", "column 15:", "a number of bytes from 1" },
+  { "sys send short 0", "column 16: \"0\"", "a number of bytes from 1" },
+  { "sys connect short 4", "column 13: \"short\" makes no sense here", "only send and recv move bytes" },
+  { "sys send,accept short 4", "column 17: \"short\" makes no sense here", "only send and recv move bytes" },
+  { "sys send errno", "column 15:", "the name of an error number" },
+  { "sys send errno EINTRR", "column 16: \"EINTRR\"", "did you mean \"EINTR\"?" },
+  { "sys send errno EPIP", "column 16: \"EPIP\"", "did you mean \"EPIPE\"?" },
+  { "sys send errno 32", "column 16: \"32\"", "the name of an error number" },
+  { "sys send errno 0", "column 16: \"0\"", "the name of an error number" },
+  { "sys alloc errno EINTR", "column 11: \"errno\" makes no sense on alloc", "ENOMEM or ENOBUFS" },
+  { "sys alloc short 4", "column 11: \"short\" makes no sense here", "only send and recv" },
+  { "sys send short 4 fail", "column 18: \"fail\" is a second action", "another rule" },
 };
 
 static void test_errors(void **state) {
@@ -197,6 +227,7 @@ static const char *const samples[VALUE_KINDS][8] = {
   [VALUE_FLAG] = { "true", "false" },
   [VALUE_DIRECTION] = { "up", "down" },
   [VALUE_WHO] = { "who=client", "who=broker", "who=both" },
+  [VALUE_ERROR] = { "EINTR", "EWOULDBLOCK", "ENOTSUP", "EPIPE" },
   [VALUE_SPOT] = { "byte=3", "bit=0,byte=-1", "field=packet_id", "field=topic,byte=0,bit=7", "bit=5" },
   [VALUE_TEXT] = { "x", "\"\"", "\"a b\"", "\"\\\\ \\\" \\t \\x7f \\xff\"", "drop",
                    "f(x"
@@ -224,9 +255,9 @@ static void append_word(struct rng *rng, struct printer *to, enum words_id id) {
 static void test_inverse(void **state) {
   (void)state;
   static const char *const whats[] = {
-    "PUBLISH", "any", "bytes", "accept", "close", "PUBACK,PUBLISH", "CONNECT,AUTH,DISCONNECT"
+    "PUBLISH", "any", "bytes", "accept", "close", "PUBACK,PUBLISH", "CONNECT,AUTH,DISCONNECT", "recv,send", "alloc",
   };
-  static const char *const wheres[] = { "", "up ", "down ", "both " };
+  static const char *const wheres[] = { "", "up ", "down ", "both ", "sys " };
   struct rng rng = { 11 };
   unsigned accepted = 0;
   for (int round = 0; round < 100000; round++) {
@@ -234,7 +265,7 @@ static void test_inverse(void **state) {
     struct printer p;
     struct err err;
     printer_init(&p, text, sizeof text);
-    printer_put(&p, "%s%s", wheres[rng_below(&rng, 4)], whats[rng_below(&rng, 7)]);
+    printer_put(&p, "%s%s", wheres[rng_below(&rng, 5)], whats[rng_below(&rng, 9)]);
     for (uint64_t n = rng_below(&rng, 5); n > 0; n--) append_word(&rng, &p, (enum words_id)rng_below(&rng, WORDS_IDS));
     append_word(&rng, &p, (enum words_id)(WORDS_DELAY + rng_below(&rng, WORDS_MUST_FIRE - WORDS_DELAY)));
     if (words_find(slice_text("dup")) != WORDS_DUP || words_twin(WORDS_DUP) != WORDS_COPY) fail();
