@@ -105,7 +105,9 @@ static void pki_der_name(struct pki_der *d, const char *name) {
 static void pki_add_names(mbedtls_x509write_cert *crt, const char *const *names) {
   struct pki_der d;
   d.at = d.bytes + sizeof d.bytes;
-  for (size_t i = 0; names[i]; i++) pki_der_name(&d, names[i]);
+  size_t count = 0;
+  while (names[count]) count++;
+  while (count) pki_der_name(&d, names[--count]);
   pki_der_wrap(&d, 0, PKI_SEQUENCE);
   pki_must(mbedtls_x509write_crt_set_extension(
       crt, MBEDTLS_OID_SUBJECT_ALT_NAME, MBEDTLS_OID_SIZE(MBEDTLS_OID_SUBJECT_ALT_NAME), 0, d.at, pki_der_size(&d)));

@@ -1,0 +1,38 @@
+/* tlstext: what TLS has names and sentences for: alerts, handshake messages, faults of certificates, errors of mbedTLS.
+ */
+#ifndef MQRIG_TLSTEXT_H
+#define MQRIG_TLSTEXT_H
+
+#include <mbedtls/x509_crt.h>
+
+#include "base/err.h"
+#include "base/slice.h"
+
+/* "handshake_failure", as RFC 8446 6 and RFC 5246 7.2 call it; NULL: no such alert. And back; -1. */
+const char *tlstext_alert(int number);
+int tlstext_alert_of(const char *name);
+
+/* What is expected in a state of mbedTLS's handshake: "ClientHello"; NULL: nothing that goes on the wire. */
+const char *tlstext_message(int state);
+/* Whether there is a message of that name; else the sentence lists them. */
+bool tlstext_check_message(const char *name, struct err *err);
+bool tlstext_check_alert(const char *name, struct err *err);
+
+/* An error of mbedTLS's, without its trimmings. Borrowed until the next call. */
+const char *tlstext_error(int code);
+
+/* What is wrong with the certificate that a side (`whose`: "server's") has shown, by mbedTLS's flags. `host`: what it
+ * should be for; `ca`: what it should be signed by, as the user gave it. */
+void tlstext_fault(const mbedtls_x509_crt *crt, unsigned flags, const char *whose, const char *host, const char *ca,
+                   struct err *to);
+
+/* "CN=localhost, O=mqrig" */
+void tlstext_subject(const mbedtls_x509_crt *crt, char *to, size_t size);
+
+/* What somebody speaks who speaks no TLS, by the first bytes: " It looks like ...", or "". */
+const char *tlstext_guess(struct slice first);
+
+/* The start of a TLS alert or handshake, where a packet should be. */
+bool tlstext_is_tls(struct slice first);
+
+#endif
