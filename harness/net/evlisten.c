@@ -81,11 +81,6 @@ static bool evlisten_is_passing(int why) {
          why == ENETUNREACH || why == EHOSTUNREACH || why == ETIMEDOUT;
 }
 
-/* Errors with which the system takes the connection away. */
-static bool evlisten_is_fatal(int why) {
-  return why == ECONNABORTED || why == EPROTO || why == EPERM;
-}
-
 /* What the hook says of the connection that is there, if one is; 0: nothing. */
 static int evlisten_ask(struct evlisten *l) {
   struct oscall_verdict v;
@@ -97,8 +92,8 @@ static int evlisten_ask(struct evlisten *l) {
 /* As the system would; true: there may be another. */
 static bool evlisten_deny(struct evlisten *l, int why) {
   struct linger now = { .l_onoff = 1, .l_linger = 0 };
-  if (!evlisten_is_fatal(why)) {
-    evlisten_hold(l, oscall_is_passing(why) ? OSCALL_AGAIN_NS : EVLISTEN_RETRY_NS);
+  if (!oscall_ends_connection(why)) {
+    evlisten_hold(l, oscall_delay_ns(why));
     return false;
   }
   int fd = accept4(l->source.fd, NULL, NULL, SOCK_CLOEXEC);

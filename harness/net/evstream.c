@@ -112,7 +112,7 @@ static ssize_t evstream_told(struct evstream *s, int error, bool *waits) {
   if (oscall_is_passing(error)) {
     *waits = true;
     evstream_update(s);
-    oscall_wait(s->stream.net, s->stream.hook, evstream_again, s);
+    oscall_wait(s->stream.net, s->stream.hook, error, evstream_again, s);
   }
   s->told = !*waits;
   errno = error;

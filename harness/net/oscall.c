@@ -40,10 +40,10 @@ struct stream *oscall_connect(struct net *n, const struct url *u, int64_t timeou
   return s;
 }
 
-void oscall_wait(struct net *n, struct oscall_hook *h, void (*again)(void *arg), void *arg) {
+void oscall_wait(struct net *n, struct oscall_hook *h, int error, void (*again)(void *arg), void *arg) {
   if (heap_holds(&h->again.node)) return;
   net_timer_init(&h->again, again, arg);
-  net_timer_set(n, &h->again, net_now(n) + OSCALL_AGAIN_NS);
+  net_timer_set(n, &h->again, net_now(n) + oscall_delay_ns(error));
 }
 
 void oscall_drop(struct net *n, struct oscall_hook **h) {

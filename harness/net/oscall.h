@@ -14,6 +14,8 @@
 /* What is told to have been interrupted, or to have to wait (EINTR, EAGAIN), is tried again after this: a hook may mean
  * every call, and must not keep the turn from ending. */
 #define OSCALL_AGAIN_NS 1000000
+/* An accept that was denied for any other reason is tried again after this. */
+#define OSCALL_LATER_NS 250000000
 
 /* Behind the sentence of an error that a hook made, so that nobody looks for its cause elsewhere. */
 #define OSCALL_MARK " (injected)"
@@ -56,8 +58,17 @@ static inline bool oscall_is_passing(int error) {
   return error == EAGAIN || error == EINTR;
 }
 
-/* Calls `again` after OSCALL_AGAIN_NS, once however often it is said till then. */
-void oscall_wait(struct net *n, struct oscall_hook *h, void (*again)(void *arg), void *arg);
+/* Errors of accept with which the system takes the connection away; with others it stays. */
+static inline bool oscall_ends_connection(int error) {
+  return error == ECONNABORTED || error == EPROTO || error == EPERM;
+}
+
+static inline int64_t oscall_delay_ns(int error) {
+  return oscall_is_passing(error) ? OSCALL_AGAIN_NS : OSCALL_LATER_NS;
+}
+
+/* Calls `again` after the delay of that error, once however often it is said till then. */
+void oscall_wait(struct net *n, struct oscall_hook *h, int error, void (*again)(void *arg), void *arg);
 
 static inline const char *oscall_mark(bool told) {
   return told ? OSCALL_MARK : "";

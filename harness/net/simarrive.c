@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "net/evstream.h"
+#include "net/oscall.h"
 #include "net/simdial.h"
 #include "net/simlisten.h"
 
@@ -53,7 +54,7 @@ static void simarrive_give_up(struct simend *e) {
 static void simarrive_acknowledged(struct simend *e, const struct simflight *f) {
   if (f->arrived > e->out.acked) e->out.acked = f->arrived;
   if (f->edge > e->out.edge) e->out.edge = f->edge;
-  if (e->stream.blocked && !e->unwritten && simpipe_room(&e->out) >= e->out.send_max / 3) {
+  if (e->stream.blocked && !e->unwritten && !e->send_waits && simpipe_room(&e->out) >= e->out.send_max / 3) {
     e->stream.blocked = false;
     stream_want_write(&e->stream);
   }
@@ -128,7 +129,7 @@ bool simarrive_is_ready(const struct simend *e) {
   if (e->released || e->reported) return false;
   if (e->unwritten) return true;
   if (e->dial) return simdial_is_ready(e->dial);
-  if (!e->stream.handler || e->paused || e->state < SIMEND_OPEN) return false;
+  if (!e->stream.handler || e->paused || e->recv_waits || e->state < SIMEND_OPEN) return false;
   return simpipe_readable(simend_in(e)) || e->error || (e->fin_came && !e->fin_told);
 }
 
@@ -140,11 +141,11 @@ static size_t simarrive_part(struct simend *e, size_t n) {
 }
 
 /* The bytes leave the pipe before they are seen: what the owner does may add to it. */
-static void simarrive_hand_over(struct simend *e) {
+static void simarrive_hand_over(struct simend *e, size_t room) {
   struct simworld *w = simend_world(e);
   struct simpipe *in = simend_in(e);
   uint64_t there = simpipe_readable(in);
-  size_t n = simarrive_part(e, there < NET_READ_MAX ? there : NET_READ_MAX);
+  size_t n = simarrive_part(e, there < room ? there : room);
   memcpy(w->buffer, buffer_slice(&in->bytes).data, n);
   buffer_consume(&in->bytes, n);
   in->delivered += n;
@@ -157,8 +158,23 @@ static void simarrive_hand_over(struct simend *e) {
 
 static void simarrive_report(struct simend *e) {
   struct err why;
-  err_set(&why, "%s %s: %s", e->writing ? "writing to" : "reading from", stream_peer(&e->stream), strerror(e->error));
+  err_set(&why, "%s %s: %s%s", e->writing ? "writing to" : "reading from", stream_peer(&e->stream), strerror(e->error),
+          oscall_mark(e->told));
   simend_report(e, evstream_kind(e->error), e->writing, &why);
+}
+
+/* What comes before an error that is there already is only handed over. */
+static void simarrive_read(struct simend *e) {
+  struct oscall_verdict v;
+  bool asked = !e->error && oscall_ask(e->stream.hook, OSCALL_RECV, NET_READ_MAX, &v);
+  if (asked && v.error) {
+    if (simend_told(e, v.error, &e->recv_waits)) simarrive_report(e);
+  } else if (simpipe_readable(simend_in(e))) {
+    simarrive_hand_over(e, asked ? v.most : NET_READ_MAX);
+  } else {
+    e->fin_told = true;
+    e->stream.handler->ended(e->stream.arg, STREAM_FIN, false, NULL);
+  }
 }
 
 static void simarrive_tell(struct simend *e) {
@@ -167,13 +183,10 @@ static void simarrive_tell(struct simend *e) {
     stream_want_write(&e->stream);
   } else if (e->dial) {
     simdial_tell(e);
-  } else if (simpipe_readable(simend_in(e))) {
-    simarrive_hand_over(e);
-  } else if (e->error) {
+  } else if (e->error && !simpipe_readable(simend_in(e))) {
     simarrive_report(e);
   } else {
-    e->fin_told = true;
-    e->stream.handler->ended(e->stream.arg, STREAM_FIN, false, NULL);
+    simarrive_read(e);
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "net/evstream.h"
+#include "net/oscall.h"
 #include "net/simlisten.h"
 #include "net/simname.h"
 
@@ -71,15 +72,15 @@ static void simdial_over(struct simdial *d) {
   simend_schedule(d->end);
 }
 
-static void simdial_note(struct simdial *d, int why) {
+static void simdial_note(struct simdial *d, int why, bool told) {
   char target[URL_PATH_MAX + 32];
   evaddress_full_text(&d->addresses[d->next - 1], target, sizeof target);
   d->kind = evstream_kind(why);
   if (d->count > 1) {
-    err_set(&d->why, "connecting to %.255s (%.100s, address %d of %d): %s", d->target, target, d->next, d->count,
-            strerror(why));
+    err_set(&d->why, "connecting to %.255s (%.100s, address %d of %d): %s%s", d->target, target, d->next, d->count,
+            strerror(why), oscall_mark(told));
   } else {
-    err_set(&d->why, "connecting to %.300s: %s", target, strerror(why));
+    err_set(&d->why, "connecting to %.300s: %s%s", target, strerror(why), oscall_mark(told));
   }
 }
 
@@ -114,6 +115,15 @@ static struct simhost *simdial_host(struct simend *e, const struct evaddress *a,
   return simhost_at(w, called);
 }
 
+/* 0, or what its hook makes of the calls for an address. A connect that is interrupted goes on by itself. */
+static int simdial_ask(struct simdial *d) {
+  struct oscall_hook *hook = d->end->stream.hook;
+  struct oscall_verdict v;
+  if (oscall_ask(hook, OSCALL_SOCKET, 0, &v) && v.error) return v.error;
+  if (!oscall_ask(hook, OSCALL_CONNECT, 0, &v) || v.error == EINTR || v.error == EINPROGRESS) return 0;
+  return v.error;
+}
+
 /* Calls the current address; true unless that has failed already. */
 static bool simdial_try(struct simdial *d) {
   struct simend *e = d->end, *peer = e->peer;
@@ -121,10 +131,15 @@ static bool simdial_try(struct simdial *d) {
   const struct evaddress *a = &d->addresses[d->next - 1];
   struct evaddress_brief called = evaddress_brief(a);
   d->state = SIMDIAL_TRYING;
+  int told = simdial_ask(d);
+  if (told) {
+    simdial_note(d, told, true);
+    return false;
+  }
   e->is_unix = peer->is_unix = evaddress_is_unix(a);
   struct simhost *h = simdial_host(e, a, &called);
   if (!h) {
-    simdial_note(d, EHOSTUNREACH);
+    simdial_note(d, EHOSTUNREACH, false);
     return false;
   }
   simdial_hang_up(e);
@@ -178,7 +193,7 @@ void simdial_answered(struct simend *e) {
 void simdial_refused(struct simend *e, int why) {
   struct simdial *d = e->dial;
   if (!d || d->state != SIMDIAL_TRYING) return;
-  simdial_note(d, why);
+  simdial_note(d, why, false);
   simdial_next(d);
 }
 

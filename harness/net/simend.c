@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "net/oscall.h"
 #include "net/simarrive.h"
 #include "net/simdial.h"
 #include "net/simlisten.h"
@@ -18,7 +19,7 @@ static struct simend *simend_of(const struct stream *s) {
 }
 
 static void simend_init(struct simend *e, struct simend *peer, struct simhost *h, uint64_t key) {
-  e->stream.net = &h->net;
+  stream_init(&e->stream, &h->net);
   e->peer = peer;
   e->key = key;
   e->event = (struct simevent){ .run = simarrive_run, .key = key };
@@ -254,21 +255,51 @@ bool simend_describe(const struct simconn *c, char to[SIMEND_TEXT_MAX]) {
 /* Operations. */
 
 static bool simend_can_write(const struct simend *e) {
-  return !e->dial && !e->shut && !e->released && !e->reported && !e->writing;
+  return !e->dial && !e->shut && !e->released && !e->reported && !e->writing && !e->send_waits;
+}
+
+static void simend_again(void *arg) {
+  struct simend *e = arg;
+  bool send = e->send_waits;
+  e->send_waits = e->recv_waits = false;
+  if (send) e->stream.blocked = false;
+  if (send) stream_want_write(&e->stream);
+  simend_schedule(e);
+}
+
+bool simend_told(struct simend *e, int error, bool *waits) {
+  if (oscall_is_passing(error)) {
+    *waits = true;
+    oscall_wait(e->stream.net, e->stream.hook, error, simend_again, e);
+    return false;
+  }
+  e->told = true;
+  e->error = error;
+  return true;
+}
+
+/* What is to be written becomes what its hook lets be. False: nothing. */
+static bool simend_ask(struct simend *e, struct slice *out) {
+  struct oscall_verdict v;
+  if (!oscall_ask(e->stream.hook, OSCALL_SEND, out->size, &v)) return true;
+  *out = slice_first(*out, v.most);
+  if (v.error) e->stream.blocked = !simend_told(e, v.error, &e->send_waits);
+  return !v.error;
 }
 
 /* True: there may be more to write. */
 static bool simend_write(struct simend *e, size_t *budget) {
   struct slice out = e->stream.handler->output(e->stream.arg);
   if (!simend_can_write(e) || out.size == 0) return false;
+  out = slice_first(out, *budget);
+  if (!e->error && !simend_ask(e, &out) && !e->error) return false;
   if (e->error) {
     e->writing = true;
     simend_schedule(e);
     return false;
   }
-  size_t room = simpipe_room(&e->out), n = out.size < *budget ? out.size : *budget;
-  if (n > room) n = room;
-  e->stream.blocked = n < out.size && n < *budget;
+  size_t room = simpipe_room(&e->out), n = out.size < room ? out.size : room;
+  e->stream.blocked = n < out.size;
   *budget -= n;
   if (n == 0) return false;
   buffer_append(&e->out.bytes, slice_first(out, n));

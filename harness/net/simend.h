@@ -42,7 +42,9 @@ struct simend {
   bool shut, fin_sent, fin_came, fin_told;
   bool writing; /* it was a write that found the error */
   bool reported;
-  bool unwritten; /* a write is waiting for its host to go on */
+  bool unwritten;              /* a write is waiting for its host to go on */
+  bool told;                   /* the error, by a hook */
+  bool send_waits, recv_waits; /* for the hook's timer */
 };
 
 struct simconn {
@@ -75,6 +77,9 @@ void simend_owe(struct simend *e);
 void simend_pay(struct simworld *w);
 /* What comes next was held by a link that is whole again. */
 void simend_retry(struct simend *e);
+
+/* A call comes to what its hook says: an error for the owner, or it waits. True: the former. */
+bool simend_told(struct simend *e, int error, bool *waits);
 
 /* Its place in time, after anything has changed for it. */
 void simend_schedule(struct simend *e);

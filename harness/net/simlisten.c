@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "base/mem.h"
+#include "net/oscall.h"
 #include "net/simdial.h"
 #include "net/simname.h"
 
@@ -22,6 +23,7 @@ struct simlisten {
   size_t send_buffer, receive_buffer;
   uint64_t calls;
   bool is_unix, paused, muted, closed;
+  bool waits; /* for the hook's timer */
 };
 
 static struct simlisten *simlisten_of(const struct net_listener *l) {
@@ -89,7 +91,7 @@ static bool simlisten_is_taken(const struct simworld *w, const struct evaddress 
 static void simlisten_update(struct simlisten *l) {
   struct simworld *w = simlisten_world(l);
   bool full = l->accept_max && l->alive >= l->accept_max;
-  bool wanted = !l->closed && !l->paused && !full && !list_empty(&l->queue);
+  bool wanted = !l->closed && !l->paused && !l->waits && !full && !list_empty(&l->queue);
   if (!wanted) simworld_clear(w, &l->event);
   else if (!simlisten_host(l)->stopped) simworld_set(w, &l->event, w->now_ns);
   else if (!list_holds(&l->event.parked)) list_append(&simlisten_host(l)->parked, &l->event.parked);
@@ -146,8 +148,30 @@ void simlisten_called(struct simend *e) {
   simlisten_update(l);
 }
 
+static void simlisten_again_now(void *arg) {
+  struct simlisten *l = arg;
+  l->waits = false;
+  simlisten_update(l);
+}
+
+/* As the system would: the connection is taken away, or stays for later. */
+static void simlisten_deny(struct simlisten *l, struct simend *e, int error) {
+  if (!oscall_ends_connection(error)) {
+    l->waits = true;
+    oscall_wait(l->listener.net, l->listener.hook, error, simlisten_again_now, l);
+    return;
+  }
+  if (e->state != SIMEND_GONE) simend_refuse(e);
+  simend_release(e);
+}
+
 static void simlisten_accept(struct simlisten *l) {
   struct simend *e = LIST_OWNER(list_first(&l->queue), struct simend, queued);
+  struct oscall_verdict v;
+  if (oscall_ask(l->listener.hook, OSCALL_ACCEPT, 0, &v) && v.error) {
+    simlisten_deny(l, e, v.error);
+    return;
+  }
   list_remove(&e->queued);
   l->waiting--;
   l->alive++;
@@ -159,7 +183,8 @@ static void simlisten_accept(struct simlisten *l) {
 static void simlisten_run(struct simevent *event) {
   struct simlisten *l = LIST_OWNER(event, struct simlisten, event);
   for (int i = 0; i < SIMLISTEN_PASS_MAX; i++) {
-    if (l->closed || l->paused || list_empty(&l->queue) || (l->accept_max && l->alive >= l->accept_max)) break;
+    if (l->closed || l->paused || l->waits || list_empty(&l->queue) || (l->accept_max && l->alive >= l->accept_max))
+      break;
     simlisten_accept(l);
   }
   simlisten_update(l);
@@ -269,6 +294,7 @@ void simlisten_free(struct net_listener *listener) {
   struct simworld *w = simlisten_world(l);
   assert(!l->closed);
   l->alive++; /* until all that wait were dropped */
+  oscall_drop(listener->net, &listener->hook);
   hash_remove(&w->listener_table, &l->found);
   l->closed = true;
   simlisten_drop_all(&l->half);

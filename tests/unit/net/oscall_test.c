@@ -1,42 +1,10 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "base/buffer.h"
-#include "net/evnet.h"
 #include "net/oscall.h"
 
-#define MS         1000000ll
-#define PATIENCE_S 20 /* a test that waits longer has failed */
+#include <stdio.h>
 
-static struct net *world;
-
-static int64_t clock_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
-
-/* Looks again every millisecond: plain sockets wake no loop. */
-#define UNTIL(condition)                                                                                               \
-  do {                                                                                                                 \
-    struct err turn_err;                                                                                               \
-    int64_t give_up_ns = clock_ns() + PATIENCE_S * 1000 * MS;                                                          \
-    while (!(condition)) {                                                                                             \
-      if (clock_ns() > give_up_ns) fail_msg("waited for %s in vain", #condition);                                      \
-      assert_true(net_turn(world, clock_ns() + MS, &turn_err));                                                        \
-    }                                                                                                                  \
-  } while (0)
+#include "net/evnet.h"
+#include "net/simnet.h"
+#include "seat.h"
 
 /* What the next calls of one kind come to; the last row goes on for ever if `forever`. */
 struct script {
@@ -76,119 +44,30 @@ static void script_add(struct script *s, int error, size_t most) {
   s->rows[s->count++].most = most;
 }
 
-struct seat {
-  struct stream *stream;
-  struct buffer in, out;
-  unsigned opened, inputs, fins, ends;
-  size_t largest; /* input */
-  enum stream_end end;
-  bool writing;
-  struct err why;
-};
-
-static void seat_opened(void *arg) {
-  ((struct seat *)arg)->opened++;
-}
-
-static void seat_input(void *arg, struct slice bytes) {
-  struct seat *s = arg;
-  s->inputs++;
-  if (bytes.size > s->largest) s->largest = bytes.size;
-  buffer_append(&s->in, bytes);
-}
-
-static struct slice seat_output(void *arg) {
-  return buffer_slice(&((struct seat *)arg)->out);
-}
-
-static void seat_wrote(void *arg, size_t n) {
-  buffer_consume(&((struct seat *)arg)->out, n);
-}
-
-static void seat_ended(void *arg, enum stream_end end, bool writing, const struct err *why) {
-  struct seat *s = arg;
-  if (end == STREAM_FIN) {
-    s->fins++;
-    return;
-  }
-  s->ends++;
-  s->end = end;
-  s->writing = writing;
-  s->why = *why;
-}
-
-static const struct stream_handler seat_handler = { seat_opened, seat_input, seat_output, seat_wrote, seat_ended };
-
-static void seat_init(struct seat *s) {
-  memset(s, 0, sizeof *s);
-  buffer_init(&s->in, 1u << 20);
-  buffer_init(&s->out, 1u << 20);
-}
-
-static void seat_fini(struct seat *s) {
-  if (s->stream) stream_close(s->stream);
-  buffer_fini(&s->in);
-  buffer_fini(&s->out);
-}
-
-static void seat_send(struct seat *s, const char *text) {
-  buffer_append(&s->out, slice_text(text));
-  stream_want_write(s->stream);
-}
-
-static int plain_listen(struct url *u) {
-  struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-  socklen_t size = sizeof a;
-  char text[64];
-  struct err err;
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  assert_int_equal(bind(fd, (struct sockaddr *)&a, size), 0);
-  assert_int_equal(listen(fd, 10), 0);
-  assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
-  snprintf(text, sizeof text, "tcp://127.0.0.1:%u", ntohs(a.sin_port));
-  assert_true(url_parse(text, u, &err));
-  return fd;
-}
-
-static int plain_connect(const struct url *u) {
-  struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(u->port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
-  return fd;
-}
-
-/* What a plain socket has got so far. */
-static const char *plain_got(int fd, char *to, size_t size) {
-  ssize_t n = recv(fd, to, size - 1, MSG_PEEK | MSG_DONTWAIT);
-  to[n > 0 ? n : 0] = '\0';
-  return to;
-}
-
-/* Connects a seat through the hook; returns the plain end. */
-static int pair(struct seat *s, struct script *script) {
-  struct url u;
-  int listener = plain_listen(&u);
+static void script_dial(struct script *script, struct seat *s, const char *url) {
+  struct url u = url_of(url);
   seat_init(s);
   s->stream = oscall_connect(world, &u, 5000 * MS, &script->hook, &s->why);
   if (!s->stream) fail_msg("%s", s->why.text);
   stream_own(s->stream, &seat_handler, s);
-  UNTIL(s->opened);
-  int fd = accept(listener, NULL, NULL);
-  close(listener);
-  return fd;
 }
 
-static int set_up(void **state) {
-  struct err err;
-  (void)state;
-  world = evnet_new(&err);
-  return world ? 0 : -1;
+/* Connects a seat through the hook; the other end is the porter's first. */
+static struct porter *script_pair(struct script *script, struct seat *s) {
+  struct porter *p = porter_open("tcp://127.0.0.1:0");
+  script_dial(script, s, p->url);
+  UNTIL(s->opened && p->count);
+  return p;
 }
 
-static int tear_down(void **state) {
-  (void)state;
-  net_free(world);
-  return 0;
+static void script_end(struct script *script, struct seat *s, struct porter *p) {
+  seat_fini(s);
+  assert_int_equal(script->gone, 1);
+  porter_close(p);
+}
+
+static bool seat_has(const struct seat *s, const char *text) {
+  return slice_equal(buffer_slice(&s->in), slice_text(text));
 }
 
 /* A send takes no more than it is let: the rest follows, in order, and counts as written when it is. */
@@ -196,36 +75,32 @@ static void test_send_short(void **state) {
   (void)state;
   struct script script;
   struct seat s;
-  char got[64];
   script_init(&script, OSCALL_SEND);
   script_add(&script, 0, 3);
   script_add(&script, 0, 1);
-  int fd = pair(&s, &script);
+  struct porter *p = script_pair(&script, &s);
   seat_send(&s, "0123456789");
-  UNTIL(strcmp(plain_got(fd, got, sizeof got), "0123456789") == 0);
+  UNTIL(seat_has(&p->seats[0], "0123456789"));
   assert_int_equal(script.asked, 3);
   assert_int_equal(script.sizes[0], 10);
   assert_int_equal(script.sizes[1], 7);
   assert_int_equal(script.sizes[2], 6);
   assert_int_equal(s.ends, 0);
-  seat_fini(&s);
-  assert_int_equal(script.gone, 1);
-  close(fd);
+  script_end(&script, &s, p);
 }
 
-/* What would block and what was interrupted goes out later, once; also behind the other end's FIN, where readiness is
- * told only when it changes. */
+/* What would block and what was interrupted goes out later, once; also behind the other end's FIN, where the real
+ * world tells readiness only when it changes. */
 static void test_send_again(void **state) {
   (void)state;
   for (int fin = 0; fin < 2; fin++) {
     struct script script;
     struct seat s;
-    char got[64];
     script_init(&script, OSCALL_SEND);
     for (int i = 0; i < 4; i++) script_add(&script, i % 2 ? EINTR : EAGAIN, 0);
-    int fd = pair(&s, &script);
+    struct porter *p = script_pair(&script, &s);
     if (fin) {
-      shutdown(fd, SHUT_WR);
+      stream_shutdown(p->seats[0].stream);
       UNTIL(s.fins);
     }
     seat_send(&s, "abc");
@@ -233,53 +108,52 @@ static void test_send_again(void **state) {
     seat_send(&s, "def");
     stream_flush(s.stream);
     assert_int_equal(script.asked, 1);
-    UNTIL(strcmp(plain_got(fd, got, sizeof got), "abcdef") == 0);
+    UNTIL(seat_has(&p->seats[0], "abcdef"));
     assert_int_equal(script.told, 4);
-    seat_fini(&s);
-    close(fd);
+    script_end(&script, &s, p);
   }
 }
 
-/* A call that never succeeds keeps no turn from ending, and burns no processor; the stream can still end. */
+/* A call that never succeeds keeps no turn from ending, and is not made all the time; the stream can still end. */
 static void test_send_never(void **state) {
   (void)state;
   struct script script;
   struct seat s;
-  char got[64];
   script_init(&script, OSCALL_SEND);
   script_add(&script, EINTR, 0);
   script.forever = true;
-  int fd = pair(&s, &script);
-  int64_t began_ns = clock_ns();
+  struct porter *p = script_pair(&script, &s);
+  int64_t began_ns = net_now(world);
   seat_send(&s, "abc");
   UNTIL(script.asked == 20);
-  assert_true(clock_ns() - began_ns >= 19 * OSCALL_AGAIN_NS);
-  assert_string_equal(plain_got(fd, got, sizeof got), "");
-  seat_fini(&s);
-  assert_int_equal(script.gone, 1);
-  close(fd);
+  assert_true(net_now(world) - began_ns >= 19 * OSCALL_AGAIN_NS);
+  assert_int_equal(seat_got(&p->seats[0]), 0);
+  script_end(&script, &s, p);
 }
 
-/* An error of a call ends the stream as the system's would, with a sentence that says where it came from; what had come
- * in is handed over first. */
+/* An error of a call ends the stream as the system's would, with a sentence that says where it came from. */
 static void check_failure(enum oscall call, int error, enum stream_end end) {
+  bool writing = call == OSCALL_SEND;
   struct script script;
   struct seat s;
   script_init(&script, call);
   script_add(&script, error, 0);
-  int fd = pair(&s, &script);
-  assert_int_equal(send(fd, "before", 6, MSG_NOSIGNAL), 6);
-  if (call == OSCALL_SEND) seat_send(&s, "x");
+  struct porter *p = script_pair(&script, &s);
+  seat_send(&p->seats[0], "before");
+  if (writing) UNTIL(seat_got(&s) == 6);
+  if (writing) seat_send(&s, "x");
   UNTIL(s.ends);
   assert_int_equal(s.end, end);
-  assert_int_equal(s.writing, call == OSCALL_SEND);
+  assert_int_equal(s.writing, writing);
   assert_non_null(strstr(s.why.text, strerror(error)));
-  assert_non_null(strstr(s.why.text, call == OSCALL_SEND ? "writing to 127.0.0.1" : "reading from 127.0.0.1"));
+  assert_non_null(strstr(s.why.text, writing ? "writing to 127.0.0.1" : "reading from 127.0.0.1"));
   assert_non_null(strstr(s.why.text, "(injected)"));
-  assert_int_equal(buffer_size(&s.in), call == OSCALL_SEND ? 6 : 0);
-  assert_int_equal(buffer_size(&s.out), call == OSCALL_SEND ? 1 : 0);
+  assert_int_equal(seat_got(&s), writing ? 6 : 0);
+  assert_int_equal(buffer_size(&s.out), writing ? 1 : 0);
   seat_fini(&s);
-  close(fd);
+  UNTIL(p->seats[0].fins + p->seats[0].ends);
+  assert_int_equal(script.gone, 1);
+  porter_close(p);
 }
 
 static void test_failures(void **state) {
@@ -305,51 +179,43 @@ static void test_recv(void **state) {
   script_init(&script, OSCALL_RECV);
   script_add(&script, EAGAIN, 0);
   script_add(&script, EINTR, 0);
-  script_add(&script, 0, 3);
-  script_add(&script, 0, 2);
-  int fd = pair(&s, &script);
-  assert_int_equal(send(fd, "0123456789", 10, MSG_NOSIGNAL), 10);
-  UNTIL(buffer_size(&s.in) == 10);
-  assert_memory_equal(buffer_slice(&s.in).data, "0123456789", 10);
-  assert_int_equal(s.inputs, 3);
+  script_add(&script, 0, 1);
+  script_add(&script, 0, 1);
+  struct porter *p = script_pair(&script, &s);
+  seat_send(&p->seats[0], "0123456789");
+  UNTIL(seat_has(&s, "0123456789"));
+  assert_true(s.inputs >= 3);
   assert_int_equal(script.told, 4);
-  shutdown(fd, SHUT_WR);
+  stream_shutdown(p->seats[0].stream);
   UNTIL(s.fins == 1);
-  seat_fini(&s);
-  close(fd);
+  script_end(&script, &s, p);
 }
 
-/* While a call waits to be made again, pausing and closing do what they do. */
+/* While a call waits to be made again, pausing does what it does; an end of file can be what is received then. */
 static void test_recv_paused(void **state) {
   (void)state;
   struct script script;
   struct seat s;
   script_init(&script, OSCALL_RECV);
   script_add(&script, EAGAIN, 0);
-  int fd = pair(&s, &script);
-  assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+  struct porter *p = script_pair(&script, &s);
+  stream_shutdown(p->seats[0].stream);
   UNTIL(script.told == 1);
   stream_pause(s.stream, true);
-  int64_t until_ns = clock_ns() + 5 * MS;
-  UNTIL(clock_ns() > until_ns);
-  assert_int_equal(s.inputs, 0);
+  turns_for(5 * OSCALL_AGAIN_NS);
+  assert_int_equal(s.fins, 0);
   stream_pause(s.stream, false);
-  UNTIL(s.inputs == 1);
-  seat_fini(&s);
-  close(fd);
+  UNTIL(s.fins == 1);
+  script_end(&script, &s, p);
 }
 
 static void check_connect(enum oscall call, int error, enum stream_end end) {
+  struct porter *p = porter_open("tcp://127.0.0.1:0");
   struct script script;
   struct seat s;
-  struct url u;
-  int listener = plain_listen(&u);
-  seat_init(&s);
   script_init(&script, call);
   script_add(&script, error, 0);
-  s.stream = oscall_connect(world, &u, 5000 * MS, &script.hook, &s.why);
-  assert_non_null(s.stream);
-  stream_own(s.stream, &seat_handler, &s);
+  script_dial(&script, &s, p->url);
   UNTIL(s.ends || s.opened);
   assert_int_equal(script.told, 1);
   assert_int_equal(s.opened, end == STREAM_FIN);
@@ -358,11 +224,10 @@ static void check_connect(enum oscall call, int error, enum stream_end end) {
     assert_non_null(strstr(s.why.text, "connecting to 127.0.0.1"));
     assert_non_null(strstr(s.why.text, strerror(error)));
     assert_non_null(strstr(s.why.text, "(injected)"));
-    assert_true(poll(&(struct pollfd){ .fd = listener, .events = POLLIN }, 1, 0) == 0);
+    turns_for(2 * MS);
+    assert_int_equal(p->count, 0);
   }
-  seat_fini(&s);
-  assert_int_equal(script.gone, 1);
-  close(listener);
+  script_end(&script, &s, p);
 }
 
 /* STREAM_FIN here: it connects all the same. */
@@ -394,100 +259,109 @@ static void test_no_stream(void **state) {
   assert_int_equal(script.gone, 1);
 }
 
-struct door {
-  struct stream *accepted[4];
-  unsigned count, troubles;
-};
-
-static void door_accepted(void *arg, struct stream *s) {
-  struct door *d = arg;
-  d->accepted[d->count++] = s;
-  stream_own(s, &seat_handler, NULL);
-}
-
-static void door_trouble(void *arg, const struct err *why) {
-  (void)why;
-  ((struct door *)arg)->troubles++;
-}
-
-static const struct net_listener_handler door_handler = { door_accepted, door_trouble };
-
 /* Of the connections that are there: some errors leave them for later, some take them away. An accept with nobody there
  * is not asked about. */
 static void test_accept(void **state) {
   (void)state;
+  struct porter *p = porter_open("tcp://127.0.0.1:0");
   struct script script;
-  struct door door = { .count = 0 };
-  struct url u;
-  struct err err;
-  char byte;
-  assert_true(url_parse("tcp://127.0.0.1:0", &u, &err));
+  struct seat first, second;
   script_init(&script, OSCALL_ACCEPT);
   script_add(&script, EINTR, 0);
   script_add(&script, EMFILE, 0);
   script_add(&script, ECONNABORTED, 0);
-  struct net_listener *l = net_listen(world, &u, NULL, &door_handler, &door, &err);
-  assert_non_null(l);
-  oscall_on_listener(l, &script.hook);
-  assert_true(oscall_hooks_listener(l));
-  int first = plain_connect(net_listener_url(l));
-  int64_t began_ns = clock_ns();
-  int second = plain_connect(net_listener_url(l));
-  UNTIL(door.count == 1);
-  assert_true(clock_ns() - began_ns >= OSCALL_AGAIN_NS);
+  oscall_on_listener(p->listener, &script.hook);
+  assert_true(oscall_hooks_listener(p->listener));
+  int64_t began_ns = net_now(world);
+  seat_connect(&first, p->url, 5000 * MS);
+  UNTIL(first.opened);
+  seat_connect(&second, p->url, 5000 * MS);
+  UNTIL(p->count == 1 && first.ends);
+  assert_true(net_now(world) - began_ns >= OSCALL_AGAIN_NS + OSCALL_LATER_NS);
   assert_int_equal(script.asked, 4);
-  assert_int_equal(door.troubles, 0);
-  assert_int_equal(recv(first, &byte, 1, MSG_DONTWAIT), -1);
-  assert_int_equal(errno, ECONNRESET);
-  assert_int_equal(send(second, "x", 1, MSG_NOSIGNAL), 1);
-  stream_close(door.accepted[0]);
-  net_listener_free(l);
+  assert_int_equal(first.end, STREAM_RESET);
+  seat_send(&second, "x");
+  UNTIL(seat_got(&p->seats[0]) == 1);
+  seat_fini(&first);
+  seat_fini(&second);
+  porter_close(p);
   assert_int_equal(script.gone, 1);
-  close(first);
-  close(second);
+}
+
+/* A listener, and a stream, may end while they wait. */
+static void test_end_waiting(void **state) {
+  (void)state;
+  struct porter *p = porter_open("tcp://127.0.0.1:0");
+  struct script door, script;
+  struct seat s;
+  script_init(&door, OSCALL_ACCEPT);
+  script_add(&door, EMFILE, 0);
+  oscall_on_listener(p->listener, &door.hook);
+  script_init(&script, OSCALL_SEND);
+  script_add(&script, EAGAIN, 0);
+  script_dial(&script, &s, p->url);
+  UNTIL(s.opened && door.told);
+  seat_send(&s, "x");
+  UNTIL(script.told);
+  seat_fini(&s);
+  porter_close(p);
+  assert_int_equal(script.gone + door.gone, 2);
+  turns_for(2 * OSCALL_AGAIN_NS);
 }
 
 /* A hook on a stream that is up. */
 static void test_later(void **state) {
   (void)state;
+  struct porter *p = porter_open("tcp://127.0.0.1:0");
   struct script script;
-  struct door door = { .count = 0 };
   struct seat s;
-  struct url u;
-  struct err err;
-  assert_true(url_parse("tcp://127.0.0.1:0", &u, &err));
-  struct net_listener *l = net_listen(world, &u, NULL, &door_handler, &door, &err);
   script_init(&script, OSCALL_RECV);
   script_add(&script, 0, 1);
-  int fd = plain_connect(net_listener_url(l));
-  UNTIL(door.count == 1);
-  assert_false(oscall_hooks_stream(door.accepted[0]));
-  oscall_on_stream(door.accepted[0], &script.hook);
-  assert_true(oscall_hooks_stream(door.accepted[0]));
-  seat_init(&s);
-  s.stream = door.accepted[0];
-  stream_own(s.stream, &seat_handler, &s);
-  assert_int_equal(send(fd, "ab", 2, MSG_NOSIGNAL), 2);
-  UNTIL(buffer_size(&s.in) == 2);
-  assert_int_equal(s.inputs, 2);
+  seat_connect(&s, p->url, 5000 * MS);
+  UNTIL(p->count == 1);
+  struct seat *other = &p->seats[0];
+  assert_false(oscall_hooks_stream(other->stream));
+  oscall_on_stream(other->stream, &script.hook);
+  assert_true(oscall_hooks_stream(other->stream));
+  UNTIL(s.opened);
+  seat_send(&s, "ab");
+  UNTIL(seat_has(other, "ab"));
+  assert_int_equal(other->inputs, 2);
   seat_fini(&s);
+  porter_close(p);
   assert_int_equal(script.gone, 1);
-  net_listener_free(l);
-  close(fd);
 }
+
+static int set_up_real(void **state) {
+  struct err err;
+  (void)state;
+  world = evnet_new(&err);
+  return world ? 0 : -1;
+}
+
+static int set_up_virtual(void **state) {
+  (void)state;
+  world = simnet_new(NULL);
+  return 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  net_free(world);
+  return 0;
+}
+
+#define OSCALL_TEST(test)                                                                                              \
+  { "real " #test, test, set_up_real, tear_down, NULL }, {                                                             \
+    "virtual " #test, test, set_up_virtual, tear_down, NULL                                                            \
+  }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(test_send_short, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(test_send_again, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(test_send_never, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(test_recv, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(test_recv_paused, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(test_connect, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(test_no_stream, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(test_accept, set_up, tear_down),
-    cmocka_unit_test_setup_teardown(test_later, set_up, tear_down),
+    OSCALL_TEST(test_send_short),  OSCALL_TEST(test_send_again), OSCALL_TEST(test_send_never),
+    OSCALL_TEST(test_failures),    OSCALL_TEST(test_recv),       OSCALL_TEST(test_recv_paused),
+    OSCALL_TEST(test_connect),     OSCALL_TEST(test_no_stream),  OSCALL_TEST(test_accept),
+    OSCALL_TEST(test_end_waiting), OSCALL_TEST(test_later),
   };
   return cmocka_run_group_tests_name("oscall", tests, NULL, NULL);
 }
