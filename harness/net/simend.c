@@ -113,7 +113,7 @@ static void simend_push(struct simend *e, enum simpipe_kind kind, size_t size) {
   if (lost && kind == SIMPIPE_RST) return;
   struct simflight *f = simpipe_push(w, &e->out, kind, size, lost ? simpipe_give_up_ns(kind, w->now_ns) : at_ns);
   uint64_t edge = in->delivered + in->receive_max;
-  if (edge > in->told) in->told = edge;
+  if (kind != SIMPIPE_SYN && edge > in->told) in->told = edge; /* buffers may still be set while connecting */
   f->lost = lost;
   f->arrived = in->arrived;
   f->edge = in->told;

@@ -14,9 +14,7 @@ static bool simnet_wait(struct net *n, int64_t until_ns, struct err *err) {
   assert(h == h->world->main);
   n->linger = false;
   simend_pay(h->world);
-  bool ok = simworld_wait(h->world, simhost_to_world(h, until_ns), err);
-  n->now_ns = simhost_clock(n);
-  return ok;
+  return simworld_wait(h->world, simhost_to_world(h, until_ns), err);
 }
 
 static void simnet_wake(struct net *n) {

@@ -102,6 +102,7 @@ bool simworld_wait(struct simworld *w, int64_t until_ns, struct err *err) {
   if (at_ns > w->now_ns && !woken) {
     w->now_ns = at_ns;
     w->instant = 0;
+    w->main->net.now_ns = simhost_clock(&w->main->net);
   }
   return simworld_run(w, err);
 }
