@@ -196,6 +196,13 @@ static const struct filter_ops inject_ops = {
   .free = inject_free,
 };
 
+void inject_meet(struct filter *filter, struct slice client_id) {
+  struct select_client *c = &inject_self(filter)->client;
+  c->known = true;
+  buffer_fini(&c->id);
+  buffer_append(&c->id, client_id);
+}
+
 static struct inject *inject_make(struct scope *s, void *conn, bool out_is_up) {
   struct inject *f = mem_zero(sizeof *f);
   f->filter.ops = &inject_ops;

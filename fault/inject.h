@@ -25,6 +25,9 @@
 struct filter *inject_new(struct scope *s, void *conn, bool out_is_up, struct slice partial_out,
                           struct slice partial_in);
 
+/* The CONNECT of this client went by before the filter came in. */
+void inject_meet(struct filter *filter, struct slice client_id);
+
 /* One direction of a connection that has been going on without the filter. */
 struct inject_past {
   const struct framer *framer; /* has followed all that went by */

@@ -260,7 +260,8 @@ static void lclient_each(void *owner, lscope_visit *visit, void *arg) {
                                     .out_is_up = true,
                                     .joined = &c->joined,
                                     .partial_out = client_partial_out(c->client),
-                                    .partial_in = client_partial_in(c->client) });
+                                    .partial_in = client_partial_in(c->client),
+                                    .client_id = slice_text(c->client_id) });
 }
 
 static void lclient_chain(void *arg, struct chain *chain) {

@@ -28,6 +28,7 @@ struct lclient {
   struct lworld_item item;
   struct lworld *world;
   struct client *client;
+  char *client_id; /* of the last connect */
   uint32_t message_max;
   int refs, free_ref; /* how many there are; the first free one, or 0 */
   bool imp;           /* profile = "imp" */

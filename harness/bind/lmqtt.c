@@ -1,5 +1,8 @@
 #include "bind/lmqtt.h"
 
+#include <stdlib.h>
+
+#include "base/mem.h"
 #include "bind/lclient.h"
 #include "mqtt/outcome.h"
 #include "mqtt/topic.h"
@@ -109,6 +112,8 @@ static void lmqtt_end(struct lworld_item *item) {
   if (!item->link) return;
   lworld_release(item);
   client_free(c->client);
+  free(c->client_id);
+  c->client_id = NULL;
   c->client = NULL;
   lclient_set_running(c, false);
   lscope_detach(c->link);
@@ -252,6 +257,8 @@ static int lmqtt_connect(lua_State *L) {
   lmqtt_check_url(L, c, url, &u);
   lmqtt_connect_options(L, 4, c, &o);
   if (c->imp && lclient_other_imp(c)) return luaL_error(L, "profile imp allows one connected client at a time");
+  free(c->client_id);
+  c->client_id = mem_copy(o.client_id);
   if (!client_connect(c->client, &u, NULL, &o, &err)) return luaL_error(L, "%s", err.text);
   lclient_set_running(c, true);
   return 0;

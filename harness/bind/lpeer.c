@@ -63,7 +63,8 @@ static void lpeer_conn_visit(struct lpeer_conn *c, bool *joined, lscope_visit *v
                                     .out_is_up = false,
                                     .joined = joined,
                                     .partial_out = peer_conn_partial_out(c->conn),
-                                    .partial_in = peer_conn_partial_in(c->conn) });
+                                    .partial_in = peer_conn_partial_in(c->conn),
+                                    .client_id = peer_conn_client_id(c->conn) });
 }
 
 static void lpeer_conn_each(void *owner, lscope_visit *visit, void *arg) {

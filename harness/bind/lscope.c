@@ -153,7 +153,9 @@ static void lscope_put_filter(void *arg, const struct lscope_conn *conn) {
   *conn->joined = true;
   void *who = (void *)(uintptr_t)conn->who;
   if (s->world->timeline) timeline_join(s->world->timeline, conn->who);
-  chain_push_inner(conn->chain, inject_new(s->scope, who, conn->out_is_up, conn->partial_out, conn->partial_in));
+  struct filter *filter = inject_new(s->scope, who, conn->out_is_up, conn->partial_out, conn->partial_in);
+  if (conn->client_id.data) inject_meet(filter, conn->client_id);
+  chain_push_inner(conn->chain, filter);
 }
 
 void lscope_join(struct lscope *s, const struct lscope_conn *conn) {

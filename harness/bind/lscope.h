@@ -23,6 +23,7 @@ struct lscope_conn {
   bool out_is_up;
   bool *joined; /* whether the scope's filter is in this chain; kept by the owner, false for a new chain */
   struct slice partial_out, partial_in;
+  struct slice client_id; /* data NULL: its CONNECT is still to come */
 };
 
 typedef void lscope_visit(void *arg, const struct lscope_conn *conn);

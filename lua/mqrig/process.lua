@@ -72,8 +72,8 @@ local own = { mqrig = true, ["mqrig-proxy"] = true, plainsocket = true }
 
 local function find(program)
   local folder = paths.folder(core.executable())
-  for _, path in ipairs(own[program] and { folder .. "/" .. program, folder .. "/../libexec/mqrig/" .. program } or {}) do
-    if paths.exists(path) then
+  for _, path in ipairs { folder .. "/" .. program, folder .. "/../libexec/mqrig/" .. program } do
+    if own[program] and paths.exists(path) then
       return path
     end
   end

@@ -157,3 +157,13 @@ assert(rule.unmet { b, a } == b)
 local begun = peer.down:on("PUBACK"):id(3)
 local unfinished, text = rule.unfinished { begun }
 assert(unfinished == begun and text == "down PUBACK id 3")
+
+-- Every word has a scenario: one that is looked for in the shipped ones.
+local shipped = io.popen("cat scenarios/faults/*.lua scenarios/faults/*/*.lua"):read "a"
+local sentence = require "mqrig.sentence"
+for _, list in ipairs { sentence.clauses, sentence.actions, sentence.obligations,
+  { dup = {}, where = {}, after = {}, rewrite = {}, inject = {} } } do
+  for name in pairs(list) do
+    assert(shipped:find("[%l%)]:" .. name .. "[%( \"{]"), "no scenario in scenarios/faults has the word " .. name)
+  end
+end

@@ -251,13 +251,33 @@ static void append_word(struct rng *rng, struct printer *to, enum words_id id) {
   }
 }
 
-/* Random sentences: what is accepted prints to a text that parses to the same text. */
+static bool same_value(const struct value *a, const struct value *b) {
+  const struct spot *s = &a->spot, *t = &b->spot;
+  return a->given == b->given && a->number == b->number && a->distribution.shape == b->distribution.shape &&
+         a->distribution.a == b->distribution.a && a->distribution.b == b->distribution.b && s->field == t->field &&
+         s->has_byte == t->has_byte && s->has_bit == t->has_bit && s->byte == t->byte && s->bit == t->bit &&
+         slice_equal(a->text, b->text);
+}
+
+static bool same_rule(const struct rule *a, const struct rule *b) {
+  if (a->place != b->place || a->types != b->types || a->calls != b->calls || a->term_count != b->term_count) return false;
+  if (!(a->place & WORDS_ENTRY) && a->directions != b->directions) return false;
+  for (size_t i = 0; i < a->term_count; i++) {
+    if (a->terms[i].word != b->terms[i].word) return false;
+    for (size_t k = 0; k < WORDS_ARGS_MAX; k++)
+      if (!same_value(&a->terms[i].args[k], &b->terms[i].args[k])) return false;
+  }
+  return true;
+}
+
+/* Random sentences of all words: what is accepted prints to a text that is the same rule and prints the same. */
 static void test_inverse(void **state) {
   (void)state;
-  static const char *const whats[] = {
-    "PUBLISH", "any", "bytes", "accept", "close", "PUBACK,PUBLISH", "CONNECT,AUTH,DISCONNECT", "recv,send", "alloc",
-  };
+  static const char *const whats[] = { "PUBLISH",   "any",     "bytes",          "accept",
+                                       "close",     "connect", "PUBACK,PUBLISH", "CONNECT,AUTH,DISCONNECT",
+                                       "recv,send", "alloc" };
   static const char *const wheres[] = { "", "up ", "down ", "both ", "sys " };
+  unsigned met[WORDS_IDS] = { 0 };
   struct rng rng = { 11 };
   unsigned accepted = 0;
   for (int round = 0; round < 100000; round++) {
@@ -265,7 +285,7 @@ static void test_inverse(void **state) {
     struct printer p;
     struct err err;
     printer_init(&p, text, sizeof text);
-    printer_put(&p, "%s%s", wheres[rng_below(&rng, 5)], whats[rng_below(&rng, 9)]);
+    printer_put(&p, "%s%s", wheres[rng_below(&rng, 5)], whats[rng_below(&rng, 10)]);
     for (uint64_t n = rng_below(&rng, 5); n > 0; n--) append_word(&rng, &p, (enum words_id)rng_below(&rng, WORDS_IDS));
     append_word(&rng, &p, (enum words_id)(WORDS_DELAY + rng_below(&rng, WORDS_MUST_FIRE - WORDS_DELAY)));
     if (words_find(slice_text("dup")) != WORDS_DUP || words_twin(WORDS_DUP) != WORDS_COPY) fail();
@@ -273,14 +293,18 @@ static void test_inverse(void **state) {
     if (!r) continue;
     accepted++;
     rule_print(r, once, sizeof once);
-    rule_free(r);
-    r = rule_parse(once, &err);
-    if (!r) fail_msg("%s -> %s: %s", text, once, err.text);
-    rule_print(r, twice, sizeof twice);
+    struct rule *again = rule_parse(once, &err);
+    if (!again) fail_msg("%s -> %s: %s", text, once, err.text);
+    rule_print(again, twice, sizeof twice);
     assert_string_equal(once, twice);
+    if (!same_rule(r, again)) fail_msg("%s -> %s: another rule", text, once);
+    for (size_t i = 0; i < r->term_count; i++) met[r->terms[i].word]++;
     rule_free(r);
+    rule_free(again);
   }
   assert_true(accepted > 10000);
+  for (int id = 0; id < WORDS_IDS; id++)
+    if (met[id] < 20) fail_msg("%s was accepted %u times only", words_row((enum words_id)id)->name, met[id]);
 }
 
 static void test_owes(void **state) {

@@ -37,8 +37,9 @@ struct rule_model {
   int64_t k, bit;
   /* While it runs. */
   uint64_t seen, fired, ahead;
-  bool stopped, swallows;
-  struct buffer behind, kept; /* kept: the beginning of a packet, until something else comes */
+  bool stopped, swallows, mid; /* mid: of the last packet that went on only a part has */
+  struct buffer behind, kept;  /* kept: the beginning of a packet, until something else comes */
+  struct buffer held;
 };
 
 struct model {
@@ -90,6 +91,8 @@ static bool model_matches(const struct rule_model *r, struct slice bytes) {
   case 2: return good && spec_packet(p.type)->has_packet_id && (!publish || p.qos) && p.packet_id == r->value;
   case 3: return publish && topic_matches(slice_text("a/#"), p.topic);
   case 4: return publish && p.dup == (r->value != 0);
+  case 5: return publish && p.qos == r->value;
+  case 6: return publish && p.retain == (r->value != 0);
   default: return true;
   }
 }
@@ -143,6 +146,7 @@ static const struct action_model {
   { "rate 1M", PASSES, true, true, false, false, 0, NULL },
   { "split 2", PASSES, true, true, false, false, 0, NULL },
   { "split 3 1ms", PASSES, true, true, false, false, 0, NULL },
+  { "split uniform(1,9) 1ms", PASSES, true, true, false, false, 0, NULL },
   { "coalesce 20 10ms", PASSES, false, true, false, false, 0, NULL },
   { "rst", ENDS, true, true, true, false, CHAIN_RESET, NULL },
   { "fin", ENDS, true, true, true, false, CHAIN_FIN, NULL },
@@ -216,8 +220,8 @@ static void model_act(struct model *m, size_t level, struct slice bytes, size_t 
     model_split_at(m, level, bytes, at, &rest);
     r->swallows = true;
     break;
-  case DROPS:
-  case HOLDS: break;
+  case DROPS: break;
+  case HOLDS: buffer_append(&r->held, bytes); break;
   case COPIES:
     for (int64_t i = 0; i <= r->k; i++) model_feed(m, level + 1, model_packet(bytes));
     break;
@@ -277,6 +281,7 @@ static void model_meets_end(struct model *m, size_t level, struct item item) {
 
 static void model_feed(struct model *m, size_t level, struct item item) {
   if (level < m->shut) return;
+  if (level && (item.begins || item.completes)) m->rules[level - 1].mid = item.begins;
   if (level == m->count) {
     if (!m->end) buffer_append(&m->out, item.bytes);
     if (item.end > m->end) m->end = item.end;
@@ -294,6 +299,14 @@ static void model_feed(struct model *m, size_t level, struct item item) {
   else if (r->on_end || !item.packet || !model_meets(m, level, item.bytes)) {
     model_feed(m, level + 1, item);
     if (item.completes && buffer_size(&r->behind) && --r->ahead == 0) model_overtaken(m, level);
+  }
+}
+
+/* What is held goes on, rule by rule, once all else has; behind a part of a packet nothing can. */
+static void model_release(struct model *m) {
+  for (size_t i = 0; i < m->count; i++) {
+    struct slice held = model_keep(m, buffer_slice(&m->rules[i].held));
+    if (!m->rules[i].mid && i >= m->shut) model_feed_framed(m, i + 1, held, true);
   }
 }
 
@@ -328,12 +341,14 @@ static void model_stream(struct rule_model *r, struct buffer *stream, enum chain
 #define PICK(rng, array) array[rng_below(rng, sizeof array / sizeof array[0])]
 
 static void random_which(struct rng *rng, struct rule_model *r, struct printer *to) {
-  static const char *const words[] = { NULL, "size", "id", "topic a/#", "dup" };
-  r->which = rng_below(rng, 3) ? 0 : (int)rng_below(rng, 5);
-  r->value = r->which == 1 ? (int64_t)rng_below(rng, 12) : (int64_t)rng_below(rng, r->which == 4 ? 2 : 4);
+  static const char *const words[] = { NULL, "size", "id", "topic a/#", "dup", "qos", "retain" };
+  bool flag;
+  r->which = rng_below(rng, 3) ? 0 : (int)rng_below(rng, 7);
+  flag = r->which == 4 || r->which == 6;
+  r->value = r->which == 1 ? (int64_t)rng_below(rng, 12) : (int64_t)rng_below(rng, flag ? 2 : 4);
   if (r->which == 0) return;
   printer_put(to, " %s", words[r->which]);
-  if (r->which == 4) printer_put(to, r->value ? " true" : " false");
+  if (flag) printer_put(to, r->value ? " true" : " false");
   else if (r->which != 3) printer_put(to, " %d", (int)r->value);
 }
 
@@ -396,6 +411,7 @@ static void random_rule(struct rng *rng, struct rule_model *r, bool bytes) {
   memset(r, 0, sizeof *r);
   buffer_init(&r->behind, 1 << 16);
   buffer_init(&r->kept, 1 << 16);
+  buffer_init(&r->held, 1 << 16);
   printer_init(&to, r->text, sizeof r->text);
   do r->action = rng_below(rng, ACTIONS);
   while (bytes && !actions[r->action].bytes);
@@ -441,7 +457,7 @@ static void random_stream(struct rng *rng, struct buffer *to) {
     case 3: buffer_append(to, slice_of("\xc0\x00", 2)); break;
     default:
       injectrig_publish(to, PICK(rng, topics), qos, qos ? (uint16_t)rng_below(rng, 4) : 0, rng_below(rng, 30));
-      to->data[to->start + before] |= (uint8_t)(rng_below(rng, 2) << 3);
+      to->data[to->start + before] |= (uint8_t)(rng_below(rng, 2) << 3 | rng_below(rng, 2));
     }
   }
   if (rng_below(rng, 4) == 0) buffer_append(to, slice_of("\x30\x50\x00\x01", 1 + rng_below(rng, 4)));
@@ -478,7 +494,7 @@ static void model_streams(struct round *r, struct buffer *stream, enum chain_end
   for (size_t i = 0; i < r->bytes_count; i++) model_stream(&r->bytes[i], stream, end, stopped);
 }
 
-/* In: rules on bytes, then packets. Out: the other way round. Then the end, if the way is free. */
+/* In: rules on bytes, then packets. Out: the other way round. Then, if the way is free, what is held, and the end. */
 static void round_model(struct round *r) {
   struct buffer in, out;
   enum chain_end end = CHAIN_NONE;
@@ -497,6 +513,7 @@ static void round_model(struct round *r) {
     r->all = r->all && !end && !stopped;
     buffer_fini(&out);
   }
+  if (r->all) model_release(&r->m);
   if (r->all) end = CHAIN_FIN;
   if (end) model_feed_framed(&r->m, 0, slice_from(all, all.size - kept), true);
   if (end) model_feed(&r->m, 0, (struct item){ .end = end });
@@ -504,12 +521,23 @@ static void round_model(struct round *r) {
   buffer_fini(&in);
 }
 
+/* After all else has gone on. */
+static void round_release(const struct round *r, struct injectrig *rig, struct scope_rule *const *rules) {
+  injectrig_until(rig, FOREVER_NS);
+  for (size_t i = 0; i < r->m.count; i++) {
+    if (actions[r->m.rules[i].action].kind != HOLDS) continue;
+    scope_release(rules[i], SIZE_MAX);
+    injectrig_until(rig, rig->now_ns + FOREVER_NS);
+  }
+}
+
 static void round_engine(struct round *r, struct injectrig *rig, struct rng *cuts) {
   struct slice rest = buffer_slice(&r->stream);
   injectrig_init(rig, true);
   struct rule_hooks hooks = { .rewrite = rewrite_hook };
+  struct scope_rule *rules[RULES_MAX];
   for (size_t i = 0; i < r->bytes_count; i++) injectrig_rule(rig, r->bytes[i].text);
-  for (size_t i = 0; i < r->m.count; i++) injectrig_rule_with(rig, r->m.rules[i].text, &hooks);
+  for (size_t i = 0; i < r->m.count; i++) rules[i] = injectrig_rule_with(rig, r->m.rules[i].text, &hooks);
   while (rest.size) {
     size_t n = cuts ? 1 + rng_below(cuts, rng_below(cuts, 3) ? 3 : 200) : rest.size;
     struct slice cut = slice_first(rest, n);
@@ -519,8 +547,9 @@ static void round_engine(struct round *r, struct injectrig *rig, struct rng *cut
     if (cuts && rng_below(cuts, 4) == 0) injectrig_until(rig, rig->now_ns + (int64_t)rng_below(cuts, 8000000));
   }
   if (r->all && rest.size) fail_msg("%zu bytes were not taken", rest.size);
+  if (r->all) round_release(r, rig, rules);
   if (r->all) injectrig_end(rig, r->d, CHAIN_FIN);
-  injectrig_until(rig, FOREVER_NS);
+  injectrig_until(rig, rig->now_ns + FOREVER_NS);
 }
 
 static void round_begin(struct round *r, struct rng *rng) {
@@ -541,6 +570,7 @@ static void round_fini(struct round *r) {
   for (size_t i = 0; i < r->m.count; i++) {
     buffer_fini(&r->m.rules[i].behind);
     buffer_fini(&r->m.rules[i].kept);
+    buffer_fini(&r->m.rules[i].held);
   }
   buffer_fini(&r->stream);
   buffer_fini(&r->m.out);
