@@ -1,6 +1,7 @@
 #include "bind/lclient.h"
 
 #include "bind/lguard.h"
+#include "bind/lws.h"
 #include "mqtt/topic.h"
 
 /* A reference as the client carries it: the number of its callback, and whether one mode is wanted instead of a list.
@@ -220,6 +221,12 @@ static int lclient_core_raw(lua_State *L) {
   return 1;
 }
 
+static int lclient_core_frame(lua_State *L) {
+  lworld_enter(L);
+  lws_frame(L, client_chain(lclient_check(L, 1)->client), 2);
+  return 0;
+}
+
 static int lclient_core_stats(lua_State *L) {
   static const char *const states[] = {
     [SESSION_IDLE] = "disconnected",
@@ -308,13 +315,10 @@ static int lclient_core_scope(lua_State *L) {
 
 void lclient_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-    { "client_publish", lclient_core_publish },
-    { "client_raw", lclient_core_raw },
-    { "client_stats", lclient_core_stats },
-    { "client_who", lclient_core_who },
-    { "client_name", lclient_core_name },
-    { "client_scope", lclient_core_scope },
-    { NULL, NULL },
+    { "client_publish", lclient_core_publish }, { "client_raw", lclient_core_raw },
+    { "client_frame", lclient_core_frame },     { "client_stats", lclient_core_stats },
+    { "client_who", lclient_core_who },         { "client_name", lclient_core_name },
+    { "client_scope", lclient_core_scope },     { NULL, NULL },
   };
   luaL_setfuncs(L, functions, 0);
 }

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "bind/lclient.h"
+#include "bind/lws.h"
 #include "mqtt/outcome.h"
 #include "mqtt/topic.h"
 #include "mqtt/utf8.h"
@@ -218,8 +219,8 @@ static void lmqtt_version(lua_State *L, int table) {
 
 static void lmqtt_connect_options(lua_State *L, int table, const struct lclient *c, struct session_connect *o) {
   static const char *const names[] = {
-    "username",   "password",     "keepalive", "willtopic", "willmessage", "willqos",
-    "willretain", "cleansession", "timeout",   "tls",       "version",     NULL,
+    "username",     "password", "keepalive", "willtopic", "willmessage", "willqos", "willretain",
+    "cleansession", "timeout",  "tls",       "version",   "ws",          NULL,
   };
   if (lua_isnoneornil(L, table)) {
     lua_settop(L, table - 1);
@@ -256,10 +257,12 @@ static int lmqtt_connect(lua_State *L) {
   lmqtt_check_text(L, "clientid", o.client_id);
   lmqtt_check_url(L, c, url, &u);
   lmqtt_connect_options(L, 4, c, &o);
+  struct ws_options ws;
+  struct transport_options transport = { .ws = lws_options(L, 4, false, &ws) ? &ws : NULL };
   if (c->imp && lclient_other_imp(c)) return luaL_error(L, "profile imp allows one connected client at a time");
   free(c->client_id);
   c->client_id = mem_copy(o.client_id);
-  if (!client_connect(c->client, &u, NULL, &o, &err)) return luaL_error(L, "%s", err.text);
+  if (!client_connect(c->client, &u, &transport, &o, &err)) return luaL_error(L, "%s", err.text);
   lclient_set_running(c, true);
   return 0;
 }

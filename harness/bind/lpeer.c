@@ -3,6 +3,7 @@
 #include "bind/lguard.h"
 #include "bind/lpacket.h"
 #include "bind/lscope.h"
+#include "bind/lws.h"
 #include "host/peer.h"
 
 #define LPEER             "mqrig.core.peer"
@@ -19,6 +20,7 @@ struct lpeer {
   struct peer_handler handler;
   struct lscope *scope;
   uint32_t handled; /* packet types with a handler, a bit each */
+  struct ws_options ws;
 };
 
 /* User value: its peer. */
@@ -264,7 +266,7 @@ static bool lpeer_mute(void *arg, bool muted, struct err *err) {
 static int lpeer_new(lua_State *L) {
   static const char *const names[] = { "url",          "name",           "queued_max", "message_max",
                                        "inflight_max", "backlog",        "accept_max", "scripted",
-                                       "send_buffer",  "receive_buffer", NULL };
+                                       "send_buffer",  "receive_buffer", "ws",         NULL };
   struct err err;
   struct url u;
   struct lworld *w = lworld_enter(L);
@@ -296,8 +298,10 @@ static int lpeer_new(lua_State *L) {
   lua_setfield(L, -2, "conns");
   lworld_push_timeline(L);
   lua_setfield(L, -2, "timeline");
+  struct transport_options transport = { .ws = lws_options(L, 1, true, &p->ws) ? &p->ws : NULL };
+  lua_setfield(L, -2, "ws");
   lua_setiuservalue(L, -2, 1);
-  p->peer = peer_new(w->net, w->timeline, name, &u, &broker, &listen, NULL, &p->handler, p, &err);
+  p->peer = peer_new(w->net, w->timeline, name, &u, &broker, &listen, &transport, &p->handler, p, &err);
   if (!p->peer) return luaL_error(L, "%s", err.text);
   lworld_keep(w, &p->item, lpeer_end);
   luaL_setmetatable(L, LPEER);
@@ -458,6 +462,12 @@ static int lpeer_conn_send(lua_State *L) {
   return 1;
 }
 
+static int lpeer_conn_frame(lua_State *L) {
+  struct lpeer_conn *c = lpeer_check_conn(L);
+  lws_frame(L, c->conn ? peer_conn_chain(c->conn) : NULL, 2);
+  return 0;
+}
+
 static int lpeer_conn_take(lua_State *L) {
   struct lpeer_conn *c = lpeer_check_open(L);
   peer_conn_take(c->conn, lua_toboolean(L, 2));
@@ -521,9 +531,11 @@ void lpeer_open(lua_State *L) {
     { NULL, NULL },
   };
   static const luaL_Reg conn_methods[] = {
-    { "send", lpeer_conn_send },           { "number", lpeer_conn_number }, { "who", lpeer_conn_who },
-    { "client_id", lpeer_conn_client_id }, { "act", lpeer_conn_act },       { "is_open", lpeer_conn_is_open },
-    { "scope", lpeer_conn_scope },         { "take", lpeer_conn_take },     { NULL, NULL },
+    { "send", lpeer_conn_send },   { "number", lpeer_conn_number },
+    { "who", lpeer_conn_who },     { "client_id", lpeer_conn_client_id },
+    { "act", lpeer_conn_act },     { "is_open", lpeer_conn_is_open },
+    { "scope", lpeer_conn_scope }, { "take", lpeer_conn_take },
+    { "frame", lpeer_conn_frame }, { NULL, NULL },
   };
   static const luaL_Reg functions[] = { { "peer", lpeer_new }, { NULL, NULL } };
   lworld_class(L, LPEER, methods, NULL, lpeer_gc);

@@ -2,6 +2,7 @@
 
 #include "bind/lpacket.h"
 #include "bind/lscope.h"
+#include "bind/lws.h"
 #include "host/rawclient.h"
 
 #define LRAWCLIENT          "mqrig.core.rawclient"
@@ -73,7 +74,7 @@ static int lrawclient_close(lua_State *L) {
   return 0;
 }
 
-/* core.rawclient(url, timeout_ns, handlers) */
+/* core.rawclient(url, timeout_ns, handlers, options) */
 static int lrawclient_new(lua_State *L) {
   static const struct rawclient_handler handler = { lrawclient_opened, lrawclient_input, lrawclient_ended };
   struct err err;
@@ -82,14 +83,17 @@ static int lrawclient_new(lua_State *L) {
   if (!url_parse(luaL_checkstring(L, 1), &u, &err)) return luaL_error(L, "%s", err.text);
   int64_t timeout_ns = luaL_checkinteger(L, 2);
   luaL_checktype(L, 3, LUA_TTABLE);
-  lua_settop(L, 3);
+  lua_settop(L, 4);
+  struct ws_options ws;
+  struct transport_options transport = { 0 };
+  if (!lua_isnil(L, 4) && lws_options(L, 4, false, &ws)) transport.ws = &ws;
   lworld_push_timeline(L);
   lua_setfield(L, 3, "timeline");
   struct lrawclient *c = lua_newuserdatauv(L, sizeof *c, 1);
   *c = (struct lrawclient){ .world = w };
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, -2, 1);
-  c->raw = rawclient_new(w->net, w->timeline, "raw", &u, NULL, timeout_ns, &handler, c, &err);
+  c->raw = rawclient_new(w->net, w->timeline, "raw", &u, &transport, timeout_ns, &handler, c, &err);
   if (!c->raw) return luaL_error(L, "%s", err.text);
   lworld_keep(w, &c->item, lrawclient_end);
   luaL_setmetatable(L, LRAWCLIENT);
@@ -105,6 +109,12 @@ static int lrawclient_send(lua_State *L) {
   lua_pushboolean(L, c->raw && rawclient_send(c->raw, buffer_slice(&bytes)));
   buffer_fini(&bytes);
   return 1;
+}
+
+static int lrawclient_frame(lua_State *L) {
+  struct lrawclient *c = lrawclient_check(L);
+  lws_frame(L, c->raw ? rawclient_chain(c->raw) : NULL, 2);
+  return 0;
 }
 
 static int lrawclient_peek(lua_State *L) {
@@ -158,13 +168,10 @@ static int lrawclient_scope(lua_State *L) {
 
 void lrawclient_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    { "send", lrawclient_send },
-    { "peek", lrawclient_peek },
-    { "take", lrawclient_take },
-    { "who", lrawclient_who },
-    { "scope", lrawclient_scope },
-    { "close", lrawclient_close },
-    { NULL, NULL },
+    { "send", lrawclient_send },   { "frame", lrawclient_frame },
+    { "peek", lrawclient_peek },   { "take", lrawclient_take },
+    { "who", lrawclient_who },     { "scope", lrawclient_scope },
+    { "close", lrawclient_close }, { NULL, NULL },
   };
   static const luaL_Reg functions[] = { { "rawclient", lrawclient_new }, { NULL, NULL } };
   lworld_class(L, LRAWCLIENT, methods, NULL, lrawclient_close);

@@ -8,13 +8,14 @@
 #ifndef MQRIG_TRANSPORT_H
 #define MQRIG_TRANSPORT_H
 
-#include "net/chain.h"
+#include "net/ws.h"
 
 /* What a connection needs besides its URL. Open; all zero is the default. Borrowed for the call. */
 struct transport_options {
   /* Is told in a sentence what happens below the packets: a handshake that was done, an alert. May be NULL. */
   void (*note)(void *arg, const char *what);
-  void *arg; /* of `note` */
+  void *arg;                   /* of `note` */
+  const struct ws_options *ws; /* of ws and wss; may be NULL. Path, host, seed and note are the transport's */
 };
 
 /* Whether the options fit the scheme, for the end that `listens` or for the other: false with a sentence that names the

@@ -38,6 +38,8 @@ struct ws {
   bool close_came, close_sent;
   bool broken; /* the other end broke the protocol: the Close goes out, then the failure in */
   char *why;
+  void (*note)(void *arg, const char *what);
+  void *note_arg;
 };
 
 static struct ws *ws_cast(struct filter *f) {
@@ -129,6 +131,17 @@ static void ws_break(struct ws *w, unsigned code, int64_t now_ns, const char *fo
   ws_say(w, STREAM_FAILED, text);
 }
 
+static void ws_note(struct ws *w, const char *what, struct slice payload) {
+  char text[WS_CONTROL_MAX + 64];
+  if (!w->note) return;
+  int n = snprintf(text, sizeof text, "WebSocket %s%s", what, payload.size ? ": " : "");
+  for (size_t i = 0; i < payload.size; i++) {
+    text[n++] = payload.data[i] >= ' ' && payload.data[i] < 0x7f ? (char)payload.data[i] : '?';
+  }
+  text[n] = 0;
+  w->note(w->note_arg, text);
+}
+
 /* Receiving. */
 
 static const char *ws_code_text(unsigned code) {
@@ -173,6 +186,7 @@ static void ws_closed(struct ws *w, struct slice payload, int64_t now_ns) {
 
 /* Of those that find no room only the newest is answered (RFC 6455, 5.5.3). */
 static void ws_pinged(struct ws *w, struct slice payload) {
+  ws_note(w, "Ping", payload);
   if (w->close_sent) return;
   if (buffer_size(&w->out) + WS_HEADER_MAX + payload.size <= WS_PONGS_MAX) {
     ws_pack_control(w, WS_PONG, payload);
@@ -186,6 +200,7 @@ static void ws_pinged(struct ws *w, struct slice payload) {
 static void ws_controlled(struct ws *w, int64_t now_ns) {
   struct slice payload = buffer_slice(&w->control);
   if (w->opcode == WS_PING) ws_pinged(w, payload);
+  else if (w->opcode == WS_PONG) ws_note(w, "Pong", payload);
   else if (w->opcode == WS_CLOSE) ws_closed(w, payload, now_ns);
   buffer_consume(&w->control, payload.size);
 }
@@ -277,6 +292,7 @@ static size_t ws_shake(struct ws *w, struct slice bytes, int64_t now_ns) {
   if (r == WSOPEN_DONE) {
     wsopen_free(w->open);
     w->open = NULL;
+    ws_note(w, "open", slice_of(NULL, 0));
   }
   return used;
 }
@@ -392,6 +408,8 @@ struct filter *ws_new(bool server, const struct ws_options *options) {
   w->open = wsopen_new(server, &options->open);
   w->frame_in_max = options->frame_in_max ? options->frame_in_max : WS_FRAME_IN_MAX;
   w->rng.state = options->seed;
+  w->note = options->note;
+  w->note_arg = options->arg;
   w->parting_ns = NET_NEVER;
   buffer_init(&w->in, WS_IN_MAX + WS_PIECE);
   buffer_init(&w->out, WS_OUT_MAX + WS_FRAME_OUT + 2 * WSOPEN_HEAD_MAX);
@@ -406,6 +424,10 @@ struct filter *ws_new(bool server, const struct ws_options *options) {
 
 struct filter *ws_of(const struct chain *c) {
   return chain_find(c, &ws_ops);
+}
+
+bool ws_masks(const struct filter *f) {
+  return !((const struct ws *)f)->server;
 }
 
 static bool ws_can_send(const struct ws *w, size_t size, struct err *err) {

@@ -31,6 +31,9 @@ struct ws_options {
   struct wsopen_options open;
   uint64_t frame_in_max; /* 0: WS_FRAME_IN_MAX */
   uint64_t seed;         /* of the key and the masks */
+  /* Is told that the handshake is through, of pings and of pongs. May be NULL. */
+  void (*note)(void *arg, const char *what);
+  void *arg;
 };
 
 /* `options` have passed wsopen_check; copied. */
@@ -48,6 +51,8 @@ struct ws_frame {
   struct slice payload;
 };
 
+/* Whether this end masks its frames: a client does. */
+bool ws_masks(const struct filter *f);
 /* False with a sentence: the handshake is not through, too much waits, or a control frame that is not whole or longer
  * than WS_CONTROL_MAX (send its bytes by ws_send_bytes). Behind a WS_CLOSE nothing of the owner's goes out. */
 bool ws_send(struct filter *f, const struct ws_frame *frame, struct err *err);

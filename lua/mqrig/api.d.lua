@@ -43,7 +43,7 @@ local mqtt_client = {}
 --- Starts connecting; the outcome goes to `onconnect`. Raises when the client is not disconnected, when `clientid` is
 --- not 1 to 255 bytes, for a scheme other than tcp, mqtt, ssl, mqtts, ws, wss, unix, and for a `keepalive` over 65535
 --- s. Options: `username`, `password`, `keepalive` (60 s, 0: none), `willtopic`, `willmessage`, `willqos`,
---- `willretain`, `cleansession` (true), `timeout` (10 s), `tls`, `version` ("3.1.1").
+--- `willretain`, `cleansession` (true), `timeout` (10 s), `tls`, `ws`, `version` ("3.1.1").
 ---@param url string
 ---@param clientid string
 ---@param options? table
@@ -131,13 +131,15 @@ function rig.expect(value) end
 local t = {}
 
 --- A mosquitto of its own; `conf`: lines for its mosquitto.conf, a text or a list. Fails where mosquitto is not
---- installed.
----@param options? { conf: string|string[], name: string }
+--- installed. With `websockets = true` it listens for WebSockets, too, at `.ws_url`.
+---@param options? { conf: string|string[], name: string, websockets: boolean }
 ---@return broker
 function t:mosquitto(options) end
 
 --- A built-in broker of its own. Options: `url` ("tcp://127.0.0.1:0", port 0: a free one), `name`, `queued_max`,
---- `message_max`, `inflight_max`, `backlog`, `accept_max`, `send_buffer`, `receive_buffer`.
+--- `message_max`, `inflight_max`, `backlog`, `accept_max`, `send_buffer`, `receive_buffer`. With `url =
+--- "ws://127.0.0.1:0/mqtt"` it is a WebSocket's, and has the option `ws`: what it answers to the upgrade, right or wrong:
+--- `{ protocol = "mqtt", headers = { Name = "value" }, status = 404, accept = "a wrong key", frame_max = "64k" }`.
 ---@param options? table
 ---@return broker
 function t:builtin(options) end
@@ -156,7 +158,8 @@ function t:proxy(options) end
 
 --- A scenario client, not connected. Options: `id` (a generated one of at most 23 bytes), `broker` or `url` (t.broker),
 --- `version`, `clean` (true), `keepalive` (60 s), `username`, `password`, `will = { topic, payload, qos, retain }`,
---- `timeout` (10 s), `tls`, `name` (on the timeline), and those of `mqtt.createclient`.
+--- `timeout` (10 s), `tls`, `ws`, `name` (on the timeline), and those of `mqtt.createclient`. `ws` is of `ws://` URLs: `{
+--- headers = { Name = "value" }, protocol = "mqtt", frame_max = "64k" }`.
 ---@param options? table
 ---@return client
 function t:client(options) end
@@ -400,6 +403,10 @@ function client:wait_lost(options) end
 ---@param bytes string
 function client:raw(bytes) end
 
+--- Sends one WebSocket frame as it is, as `peer:frame`.
+---@param frame frame
+function client:frame(frame) end
+
 --- What `client:send` returns.
 ---@class token
 ---@field code integer|nil The result; nil until it is known.
@@ -437,11 +444,15 @@ function raw_client:recv(type, options) end
 ---@return string
 function raw_client:recv_bytes(size, options) end
 
---- Waits until the other end has closed, and returns how: "fin", "reset", "failed". What came and was not taken is
---- dropped.
+--- Waits until the other end has closed, and returns how: "fin", "reset", "failed"; and why, a sentence. What came and
+--- was not taken is dropped.
 ---@param options? { within: duration }
----@return string
+---@return string, string
 function raw_client:wait_closed(options) end
+
+--- Sends one WebSocket frame as it is, as `peer:frame`.
+---@param frame frame
+function raw_client:frame(frame) end
 
 --- Closes it.
 function raw_client:close() end
@@ -505,6 +516,11 @@ function peer:send(type, fields) end
 --- Sends bytes as they are on the newest connection.
 ---@param bytes string
 function peer:send_raw(bytes) end
+
+--- Sends one WebSocket frame as it is, right or wrong, on the newest connection: `peer:frame { opcode = "text", payload =
+--- "x" }`.
+---@param frame frame
+function peer:frame(frame) end
 
 --- Connection n, counted from 1; without n the newest that is up. nil if there is none.
 ---@param n? integer
@@ -599,6 +615,10 @@ function connection:send(type, fields) end
 --- Sends bytes as they are.
 ---@param bytes string
 function connection:send_raw(bytes) end
+
+--- Sends one WebSocket frame as it is, as `peer:frame`.
+---@param frame frame
+function connection:frame(frame) end
 
 --- The packets that came on it so far, of that type (nil: any).
 ---@param type? packet_type
@@ -1170,6 +1190,19 @@ function expectation:is_one_of(list) end
 function expectation:raises(pattern) end
 
 --# Packets and messages
+
+--- A WebSocket frame to be sent as it is; what is not said is as it should be. Of `opcode = "close"`: `code` and
+--- `reason`, instead of `payload`. `bytes` stand in the place of a whole frame.
+---@class frame
+---@field opcode? integer|"continuation"|"text"|"binary"|"close"|"ping"|"pong" "binary"; or a number up to 15
+---@field payload? string
+---@field fin? boolean Whether it ends its message (true).
+---@field rsv? integer The reserved bits, 0 to 7.
+---@field mask? boolean A client's frames are masked, a server's are not.
+---@field code? integer
+---@field reason? string
+---@field bytes? string
+local frame = {}
 
 --- A packet, the same table everywhere: what was on the wire, and what is to be built. When building, fields left out
 --- have their defaults, and wrong values are encoded as they are.

@@ -11,6 +11,7 @@ local mqttproxy = require "mqrig.mqttproxy"
 local object = require "mqrig.object"
 local rule = require "mqrig.rule"
 local task = require "mqrig.task"
+local websocket = require "mqrig.websocket"
 
 local M = {}
 
@@ -20,7 +21,7 @@ local computed = {}
 local within_known = blame.set "within"
 local create_names = "maxinflight maxbuffered maxmessage outrate inrate profile"
 local known = blame.set(
-  "id name broker url version clean keepalive username password will timeout tls within " .. create_names
+  "id name broker url version clean keepalive username password will timeout tls ws within " .. create_names
 )
 local will_known = blame.set "topic payload qos retain"
 
@@ -108,6 +109,7 @@ local function connect_options(o)
     cleansession = o.clean,
     timeout = o.timeout and blame.duration_ns(o.timeout, "timeout") / 1e9,
     tls = o.tls,
+    ws = websocket.options(o.ws),
     version = o.version and tostring(o.version),
     willtopic = will and will.topic,
     willmessage = will and (will.payload or ""),
@@ -193,6 +195,11 @@ function Client:wait_lost(options)
     failure.late(("%s: the connection was not lost"):format(self.name), within_ns, "it is " .. self.state)
   end
   return table.remove(self.losses, 1)
+end
+
+--- One WebSocket frame as it is, right or wrong: c:frame { opcode = "text", payload = "x" }.
+function Client:frame(frame)
+  blame.call(core.client_frame, self.real, frame)
 end
 
 --- Bytes as they are, on the open connection.

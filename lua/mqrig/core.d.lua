@@ -54,6 +54,7 @@ core.mqtt = {}
 --- What the scenario library needs of an mqtt client beyond it:
 function core.client_publish(client, topic, payload, qos, retain, fn) end -- -> packet_id|nil; raises as sendasync; `fn(code)`
 function core.client_raw(client, bytes) end      -- -> boolean
+function core.client_frame(client, frame) end    -- one WebSocket frame, the scripting reference's table; so conn:frame, raw:frame
 function core.client_stats(client) end           -- { state=, inflight=, buffered=, ids_used=, unknown_acks= }
 function core.client_who(client) end             -- participant number on the timeline
 function core.client_name(client, name) end      -- names it on the timeline
@@ -80,7 +81,8 @@ function core.peer(options) end
 --- Raw clients: no session.
 --- raw:send(bytes) -> boolean; raw:take() -> bytes (all that came); raw:take(n); raw:peek() -> bytes; raw:close(); raw:who(); raw:scope()
 ---@param handlers { opened=fn(), input=fn(), ended=fn(how, why) }  how: "fin" "reset" "refused" "timeout" "unreachable" "failed"
-function core.rawclient(url, timeout_ns, handlers) end
+---@param options { ws=table|nil }|nil
+function core.rawclient(url, timeout_ns, handlers, options) end
 
 --- Processes of the real world.
 --- process:pid(); process:signal(name) -> boolean ("KILL" "TERM" "STOP" "CONT" "HUP" "INT"); process:is_running(); process:close()

@@ -15,7 +15,7 @@ local STOP_WITHIN_NS = 3000000000
 local PORT_TRIES = 5
 local PROBE_NS = 50000000 -- between looks at the port, for configurations whose log does not say "running"
 
-local known = blame.set "conf name"
+local known = blame.set "conf name websockets"
 local restart_known = blame.set "persist"
 
 --- The program's path, or nil and a sentence.
@@ -55,10 +55,11 @@ local function conf_text(conf)
 end
 
 --- The configuration for a port.
-function M.configuration(port, directory, conf)
+function M.configuration(port, directory, conf, ws_port)
   return table.concat({
     user_line(),
     ("listener %d 127.0.0.1"):format(port),
+    ws_port and ("listener %d 127.0.0.1\nprotocol websockets"):format(ws_port) or "",
     "allow_anonymous true",
     "set_tcp_nodelay true",
     "persistence true",
@@ -86,7 +87,7 @@ local function write_configuration(self)
   if not file then
     failure.raise { message = "mosquitto's configuration cannot be written: " .. why, environment = true }
   end
-  file:write(M.configuration(self.port, self.directory, self.conf))
+  file:write(M.configuration(self.port, self.directory, self.conf, self.ws_port))
   file:close()
 end
 
@@ -139,11 +140,16 @@ local function first_launch(self)
   for _ = 1, PORT_TRIES do
     self.port = core.free_port()
     self.url = ("tcp://127.0.0.1:%d"):format(self.port)
+    if self.websockets then
+      self.ws_port = core.free_port()
+      self.ws_url = ("ws://127.0.0.1:%d/mqtt"):format(self.ws_port)
+    end
     write_configuration(self)
     if launch(self) then
       return
     end
-    local taken = self.process.output:find "Address already in use"
+    local said = self.process.output
+    local taken = said:find "Address already in use" or said:find "Unable to create websockets listener"
     self.process:kill()
     if not taken then
       break
@@ -220,8 +226,8 @@ function computed:pid()
   return self.process.pid
 end
 
-local private = "waiters directory process running conf is_settled"
-M.meta = object.class("mosquitto", Mosquitto, computed, "url port name", private)
+local private = "waiters directory process running conf is_settled websockets ws_port"
+M.meta = object.class("mosquitto", Mosquitto, computed, "url ws_url port name", private)
 M.meta.__close = Mosquitto.close
 
 --- Starts one and waits until it is ready.
@@ -236,6 +242,7 @@ function M.new(scenario, options, name)
     name = options.name or name,
     path = path,
     conf = options.conf,
+    websockets = options.websockets,
     directory = core.temporary_directory(),
     running = false,
   }, M.meta)

@@ -7,13 +7,14 @@ local log = require "mqrig.log"
 local object = require "mqrig.object"
 local play = require "mqrig.play"
 local rule = require "mqrig.rule"
+local websocket = require "mqrig.websocket"
 local wire = require "mqrig.wire"
 
 local M = {}
 
 M.URL = "tcp://127.0.0.1:0" -- port 0: a free one
 
-local known = blame.set "url name queued_max message_max inflight_max backlog accept_max send_buffer receive_buffer"
+local known = blame.set "url name queued_max message_max inflight_max backlog accept_max send_buffer receive_buffer ws"
 
 -- One connection of a peer.
 
@@ -34,6 +35,11 @@ function Conn:send_raw(bytes)
   elseif not blame.call(self.conn.send, self.conn, bytes) then
     blame.raise(("%s: connection %d is not open"):format(self.peer.name, self.number))
   end
+end
+
+--- Sends one frame as it is, right or wrong, where the peer's URL is a WebSocket's: conn:frame { opcode = "text", payload = "x" }.
+function Conn:frame(frame)
+  blame.call(self.conn.frame, self.conn, frame)
 end
 
 --- The packets that came on it so far, of that type if one is given.
@@ -111,6 +117,11 @@ end
 --- Sends bytes as they are on the newest connection.
 function Peer:send_raw(bytes)
   newest(self):send_raw(bytes)
+end
+
+--- Sends one WebSocket frame as it is on the newest connection.
+function Peer:frame(frame)
+  newest(self):frame(frame)
 end
 
 --- fn(conn, packet) answers packets of that type instead of the broker; it may wait. If it returns true before it
@@ -255,6 +266,7 @@ function M.new(scenario, options, name, scripted)
   for key, value in next, options do
     given[key] = value
   end
+  given.ws = websocket.options(options.ws)
   self.peer = blame.call(core.peer, given)
   self.url = self.peer:url()
   listen(self, self.peer)

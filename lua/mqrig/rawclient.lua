@@ -8,6 +8,7 @@ local object = require "mqrig.object"
 local rule = require "mqrig.rule"
 local show = require "mqrig.show"
 local task = require "mqrig.task"
+local websocket = require "mqrig.websocket"
 local wire = require "mqrig.wire"
 
 local M = {}
@@ -15,7 +16,7 @@ local M = {}
 local Raw = {}
 local computed = {}
 
-local known = blame.set "url broker timeout within name"
+local known = blame.set "url broker timeout within name ws"
 local within_known = blame.set "within"
 
 --- Sends bytes as they are, or a packet: raw:send("PINGREQ"), raw:send("PUBLISH", { topic = "a" }), raw:send { type =
@@ -28,6 +29,11 @@ function Raw:send(what, fields)
   if not blame.call(self.raw.send, self.raw, bytes) then
     blame.raise(self.name .. ": the connection is not open: " .. self.how)
   end
+end
+
+--- Sends one frame as it is, right or wrong, where the URL is a WebSocket's.
+function Raw:frame(frame)
+  blame.call(self.raw.frame, self.raw, frame)
 end
 
 -- Decodes the next packet out of what came; nil while it is not whole.
@@ -107,7 +113,7 @@ function Raw:wait_closed(options)
   if not task.wait_for(self, is_ended, within_ns, "the end of the connection") then
     failure.late(self.name .. ": the connection was not closed", within_ns)
   end
-  return self.how
+  return self.how, self.why
 end
 
 function Raw:close()
@@ -170,7 +176,7 @@ function M.new(scenario, options, name)
     how = "it is not open yet",
     why = "",
   }, M.meta)
-  self.raw = blame.call(core.rawclient, url, timeout_ns, handlers(self))
+  self.raw = blame.call(core.rawclient, url, timeout_ns, handlers(self), { ws = websocket.options(options.ws) })
   scenario:own(self)
   if not task.wait_for(self, is_settled, within_ns, "the connection") then
     failure.late(("%s: no connection to %s"):format(self.name, url), within_ns)

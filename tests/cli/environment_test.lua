@@ -24,7 +24,7 @@ for url, sentence in pairs {
     { ("mqrig: the broker %s cannot be reached: %s"):format(url, sentence), "Is it running, and is this its address?" })
 end
 gives("run x.lua --broker tcp://127.0.0.1:1", 5, "^$")
-says("run x.lua --broker ws://127.0.0.1:1", 5, nil, "this version of mqrig has tcp, mqtt and unix, but not ws yet")
+says("run x.lua --broker ws://127.0.0.1:1", 5, nil, "cannot be reached: connecting to 127.0.0.1:1: Connection refused")
 
 -- mosquitto is not installed: it is looked for in PATH and where servers are put. With none of them in the way, the
 -- run does not begin; a scenario that wants one of its own says the same.
