@@ -110,18 +110,6 @@ scenario("an address that cannot be had is a sentence and exit status 5", functi
   expect(other.stderr):contains "this machine does not have that address"
 end)
 
-scenario("a port below 1024 needs a privilege", function(t)
-  local plain = "test $(cat /proc/sys/net/ipv4/ip_unprivileged_port_start) -gt 80 || exit 80; "
-  local drop = 'if [ $(id -u) = 0 ]; then set -- setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; fi; exec "$@"'
-  local p = t:process { "sh", "-c", plain .. drop, "sh", executable, "127.0.0.1:80", "127.0.0.1:1" }
-  local status = p:wait()
-  if status == 5 then
-    expect(p.stderr):contains "cannot listen at 127.0.0.1:80: a port below 1024 needs a privilege"
-  elseif status ~= 80 then
-    expect(p.stderr):contains "ermission denied" -- the program lies where that user cannot look
-  end
-end)
-
 scenario("wrong usage is a sentence and exit status 2", function(t)
   local wrong = {
     { { ":0", "127.0.0.1:1", "--fault", "up PUBLISH nht 3 drop" }, "column 12", 'did you mean "nth"' },
