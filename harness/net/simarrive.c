@@ -123,6 +123,40 @@ static void simarrive_next(struct simend *e) {
   }
 }
 
+static bool simarrive_is_over(const struct simend *e) {
+  return e->released && e->peer->released;
+}
+
+static bool simarrive_is_due(const struct simend *e) {
+  const struct simflight *f = simend_in(e)->first;
+  return f && f->at_ns <= simend_world(e)->now_ns;
+}
+
+/* The owner is told at once of what took its time to come, and of what came at once later. */
+static void simarrive_settle(struct simend *e) {
+  struct simworld *w = simend_world(e);
+  bool was_ready = simarrive_is_ready(e);
+  while (!simarrive_is_over(e) && simarrive_is_due(e)) simarrive_next(e);
+  if (simarrive_is_over(e)) return;
+  if (!was_ready && simarrive_is_ready(e)) e->notices_ns = simlink_noticed(w, e->peer->link, e->key, e->wakes++);
+}
+
+/* One after the other, not one inside the other: what arrives may send something. */
+void simarrive_now(struct simend *e) {
+  struct simworld *w = simend_world(e);
+  if (!simarrive_is_due(e) || list_holds(&e->arriving)) return;
+  list_append(&w->arriving, &e->arriving);
+  if (w->settling) return;
+  w->settling = true;
+  for (struct list_node *n = list_first(&w->arriving); n; n = list_first(&w->arriving)) {
+    struct simend *next = LIST_OWNER(n, struct simend, arriving);
+    list_remove(n);
+    simarrive_settle(next);
+    if (!simarrive_is_over(next)) simend_schedule(next);
+  }
+  w->settling = false;
+}
+
 /* The owner's part. */
 
 bool simarrive_is_ready(const struct simend *e) {
@@ -190,15 +224,12 @@ static void simarrive_tell(struct simend *e) {
   }
 }
 
-static bool simarrive_is_over(const struct simend *e) {
-  return e->released && e->peer->released;
-}
-
 void simarrive_run(struct simevent *event) {
   struct simend *e = LIST_OWNER(event, struct simend, event);
   struct simworld *w = simend_world(e);
   if (e->dial) simdial_look(e);
-  while (!simarrive_is_over(e) && simend_in(e)->first && simend_in(e)->first->at_ns <= w->now_ns) simarrive_next(e);
-  if (!simarrive_is_over(e) && simarrive_is_ready(e) && !simend_host(e)->stopped) simarrive_tell(e);
+  simarrive_settle(e);
+  if (simarrive_is_over(e)) return;
+  if (simarrive_is_ready(e) && e->notices_ns <= w->now_ns && !simend_host(e)->stopped) simarrive_tell(e);
   if (!simarrive_is_over(e)) simend_schedule(e);
 }

@@ -10,6 +10,9 @@
 /* The event of an end: takes what has arrived, then tells the owner one thing. */
 void simarrive_run(struct simevent *event);
 
+/* Takes what arrives there at this very instant: kernels know it at once. No handler is called. */
+void simarrive_now(struct simend *e);
+
 /* Whether its owner is to be told something, its host permitting. */
 bool simarrive_is_ready(const struct simend *e);
 

@@ -187,7 +187,7 @@ void simdial_answered(struct simend *e) {
   e->state = SIMEND_OPEN;
   d->state = SIMDIAL_READY;
   net_timer_clear(e->stream.net, &d->timer);
-  simend_owe(e);
+  simend_send(e, SIMPIPE_ACK, 0);
 }
 
 void simdial_refused(struct simend *e, int why) {

@@ -49,6 +49,7 @@ static void simend_fini(struct simworld *w, struct simend *e) {
   list_remove(&e->event.parked);
   list_remove(&e->owing);
   list_remove(&e->held);
+  list_remove(&e->arriving);
   list_remove(&e->queued);
   simpipe_fini(w, &e->out);
 }
@@ -113,7 +114,7 @@ static void simend_push(struct simend *e, enum simpipe_kind kind, size_t size) {
   if (lost && kind == SIMPIPE_RST) return;
   struct simflight *f = simpipe_push(w, &e->out, kind, size, lost ? simpipe_give_up_ns(kind, w->now_ns) : at_ns);
   uint64_t edge = in->delivered + in->receive_max;
-  if (kind != SIMPIPE_SYN && edge > in->told) in->told = edge; /* buffers may still be set while connecting */
+  if (edge > in->told) in->told = edge;
   f->lost = lost;
   f->arrived = in->arrived;
   f->edge = in->told;
@@ -122,6 +123,7 @@ static void simend_push(struct simend *e, enum simpipe_kind kind, size_t size) {
 void simend_send(struct simend *e, enum simpipe_kind kind, size_t size) {
   if (kind != SIMPIPE_DATA || !simend_joins(e, size)) simend_push(e, kind, size);
   list_remove(&e->owing);
+  simarrive_now(e->peer);
   simend_schedule(e->peer);
 }
 
@@ -142,7 +144,8 @@ void simend_transmit(struct simend *e) {
 }
 
 void simend_owe(struct simend *e) {
-  if (!list_holds(&e->owing)) list_append(&simend_world(e)->owing, &e->owing);
+  if (simlink_is_instant(simend_world(e), e->link)) simend_send(e, SIMPIPE_ACK, 0);
+  else if (!list_holds(&e->owing)) list_append(&simend_world(e)->owing, &e->owing);
 }
 
 void simend_pay(struct simworld *w) {
@@ -216,8 +219,8 @@ void simend_schedule(struct simend *e) {
   struct simhost *h = simend_host(e);
   int64_t at_ns = simend_due_ns(e);
   if (simarrive_is_ready(e)) {
-    if (!h->stopped) at_ns = w->now_ns;
-    else if (!list_holds(&e->event.parked)) list_append(&h->parked, &e->event.parked);
+    if (!h->stopped && e->notices_ns < at_ns) at_ns = e->notices_ns;
+    if (h->stopped && !list_holds(&e->event.parked)) list_append(&h->parked, &e->event.parked);
   }
   if (at_ns == NET_NEVER) simworld_clear(w, &e->event);
   else simworld_set(w, &e->event, at_ns);
@@ -355,6 +358,7 @@ void simend_set_buffers(struct stream *s, size_t send, size_t receive) {
   struct simend *e = simend_of(s);
   simpipe_set_sizes(&e->out, send, 0);
   simpipe_set_sizes(simend_in(e), 0, receive);
+  if (receive) simpipe_shrink(simend_in(e));
 }
 
 /* Bytes that came and were not read make it a reset. */

@@ -32,8 +32,11 @@ struct simend {
   struct simpipe out;
   struct list_node owing;     /* it is to acknowledge something */
   struct list_node held;      /* what comes next was lost on a cut link */
+  struct list_node arriving;  /* something arrives now */
   struct list_node queued;    /* at the listener */
   uint64_t key, sends, hands; /* name its draws */
+  uint64_t wakes;             /* likewise */
+  int64_t notices_ns;         /* when its owner is told, if there is something */
   int error;                  /* an errno, for the owner once it was handed what had come */
   enum simend_state state;
   struct evaddress_brief local;

@@ -39,12 +39,17 @@ void simhost_random(struct net *n, void *to, size_t size) {
   }
 }
 
+int64_t simhost_wakes_ns(const struct simhost *h, int64_t local_ns) {
+  int64_t at_ns = simhost_to_world(h, local_ns);
+  return at_ns == NET_NEVER || at_ns <= h->world->now_ns ? at_ns : at_ns + SIMNET_LATE_NS;
+}
+
 /* The main host's timers are part of every turn. */
 void simhost_timed(struct net *n) {
   struct simhost *h = simhost_of(n);
   const struct heap_node *first = heap_first(&n->timers);
   if (h == h->world->main) return;
-  if (first && !h->stopped) simworld_set(h->world, &h->due, simhost_to_world(h, first->at_ns));
+  if (first && !h->stopped) simworld_set(h->world, &h->due, simhost_wakes_ns(h, first->at_ns));
   else simworld_clear(h->world, &h->due);
 }
 

@@ -41,6 +41,8 @@ bool simhost_is_name(const char *name);
 
 int64_t simhost_clock(const struct net *n);
 int64_t simhost_to_world(const struct simhost *h, int64_t local_ns);
+/* When somebody on it who waits until then goes on. */
+int64_t simhost_wakes_ns(const struct simhost *h, int64_t local_ns);
 void simhost_timed(struct net *n);
 void simhost_random(struct net *n, void *to, size_t size);
 void simhost_stop(struct simhost *h, bool stopped);

@@ -58,9 +58,20 @@ void simlink_set(struct simworld *w, struct simlink *l, const struct simnet_link
   }
 }
 
+bool simlink_is_instant(const struct simworld *w, const struct simlink *l) {
+  const struct simnet_link *s = simlink_settings(w, l);
+  return !s->latency && !s->bytes_per_s;
+}
+
 static int64_t simlink_latency(const struct simnet_link *s, uint64_t bits) {
-  int64_t ns = s->latency ? s->latency(s->latency_arg, bits) : SIMNET_LATENCY_NS + (int64_t)(bits % SIMNET_LATENCY_NS);
+  int64_t ns = s->latency ? s->latency(s->latency_arg, bits) : 0;
   return ns > 0 ? ns : 0;
+}
+
+int64_t simlink_noticed(const struct simworld *w, const struct simlink *l, uint64_t key, uint64_t occurrence) {
+  if (!simlink_is_instant(w, l)) return w->now_ns;
+  uint64_t bits = simworld_draw(w, SIMWORLD_WAKE, key, occurrence);
+  return w->now_ns + SIMNET_WAKE_NS + (int64_t)(bits % SIMNET_WAKE_NS);
 }
 
 int64_t simlink_arrival(struct simworld *w, struct simlink *l, size_t size, uint64_t key, uint64_t occurrence) {

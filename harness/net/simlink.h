@@ -25,7 +25,13 @@ const struct simnet_link *simlink_settings(const struct simworld *w, const struc
 /* NULL: of all that were not set. What was held by a link that is whole again goes on. */
 void simlink_set(struct simworld *w, struct simlink *l, const struct simnet_link *settings);
 
+/* What is sent is there at once: nothing was said about how long it takes. */
+bool simlink_is_instant(const struct simworld *w, const struct simlink *l);
+
 /* When `size` bytes that leave now arrive. `key` and `occurrence` name the draw. */
 int64_t simlink_arrival(struct simworld *w, struct simlink *l, size_t size, uint64_t key, uint64_t occurrence);
+
+/* When a program notices what has just come this way. */
+int64_t simlink_noticed(const struct simworld *w, const struct simlink *l, uint64_t key, uint64_t occurrence);
 
 #endif

@@ -22,6 +22,7 @@ struct simlisten {
   uint32_t alive, accept_max;
   size_t send_buffer, receive_buffer;
   uint64_t calls;
+  int64_t notices_ns; /* when its owner is told, if there is somebody */
   bool is_unix, paused, muted, closed;
   bool waits; /* for the hook's timer */
 };
@@ -93,7 +94,7 @@ static void simlisten_update(struct simlisten *l) {
   bool full = l->accept_max && l->alive >= l->accept_max;
   bool wanted = !l->closed && !l->paused && !l->waits && !full && !list_empty(&l->queue);
   if (!wanted) simworld_clear(w, &l->event);
-  else if (!simlisten_host(l)->stopped) simworld_set(w, &l->event, w->now_ns);
+  else if (!simlisten_host(l)->stopped) simworld_set(w, &l->event, l->notices_ns);
   else if (!list_holds(&l->event.parked)) list_append(&simlisten_host(l)->parked, &l->event.parked);
 }
 
@@ -144,6 +145,9 @@ void simlisten_called(struct simend *e) {
   struct simlisten *l = e->listener;
   e->state = SIMEND_QUEUED;
   list_remove(&e->queued);
+  if (list_empty(&l->queue)) {
+    l->notices_ns = simlink_noticed(simlisten_world(l), e->peer->link, l->event.key, l->calls++);
+  }
   list_append(&l->queue, &e->queued);
   simlisten_update(l);
 }

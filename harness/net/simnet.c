@@ -14,7 +14,7 @@ static bool simnet_wait(struct net *n, int64_t until_ns, struct err *err) {
   assert(h == h->world->main);
   n->linger = false;
   simend_pay(h->world);
-  return simworld_wait(h->world, simhost_to_world(h, until_ns), err);
+  return simworld_wait(h->world, simhost_wakes_ns(h, until_ns), err);
 }
 
 static void simnet_wake(struct net *n) {
@@ -63,14 +63,8 @@ static const struct net_ops simnet_ops = {
   .listener_free = simlisten_free,
 };
 
-static int64_t simnet_at_once(const void *arg, uint64_t bits) {
-  (void)arg;
-  (void)bits;
-  return 0;
-}
-
 struct net *simnet_new(const struct simnet_options *options) {
-  static const struct simnet_link local = { .latency = simnet_at_once };
+  static const struct simnet_link local;
   struct simworld *w = mem_zero(sizeof *w);
   simworld_init(w, options);
   w->local = simlink_new(w, NULL, NULL);
@@ -132,7 +126,7 @@ int64_t simnet_next_ns(struct net *n) {
   struct simworld *w = h->world;
   const struct heap_node *event = heap_first(&w->events), *timer = heap_first(&w->main->net.timers);
   int64_t at_ns = event ? event->at_ns : NET_NEVER;
-  int64_t timer_ns = timer ? simhost_to_world(w->main, timer->at_ns) : NET_NEVER;
+  int64_t timer_ns = timer ? simhost_wakes_ns(w->main, timer->at_ns) : NET_NEVER;
   if (timer_ns < at_ns) at_ns = timer_ns;
   if (w->main->net.dirty || !list_empty(&w->owing)) at_ns = w->now_ns;
   return at_ns == NET_NEVER ? NET_NEVER : simhost_clock(n) + (at_ns > w->now_ns ? at_ns - w->now_ns : 0);

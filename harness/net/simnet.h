@@ -20,7 +20,8 @@
 #define SIMNET_INSTANT_MAX  10000000u   /* events while time stands still: net_turn fails beyond it */
 #define SIMNET_HOSTS_MAX    65534
 #define SIMNET_NAMES_MAX    65536
-#define SIMNET_LATENCY_NS   50000 /* of a link that was told nothing, and as much again at most, drawn anew each time */
+#define SIMNET_WAKE_NS      50000        /* see simnet_link, and as much again at most, drawn anew each time */
+#define SIMNET_LATE_NS      1            /* a program that waits wakes up this much after its time: nobody is exact */
 #define SIMNET_SEND_MAX     (4u << 20)   /* a send buffer, unless set */
 #define SIMNET_RECEIVE_MAX  (128u << 10) /* a receive buffer, unless set */
 #define SIMNET_BUFFER_MIN   2048         /* however small it was set */
@@ -55,10 +56,10 @@ const char *simnet_host_name(const struct net *host);
  * nothing (NULL: "not found"), and how long asking takes; false with a sentence for what is no answer. */
 bool simnet_name(struct net *n, const char *name, const char *answer, int64_t delay_ns, struct err *err);
 
-/* What one way between two hosts does. */
+/* What one way between two hosts does. One that was told no latency and no rate is as loopback: whatever is sent is in
+ * the other end's kernel at once; its program learns of it after SIMNET_WAKE_NS or up to as much again. */
 struct simnet_link {
-  /* How long something takes, from 64 random bits; NULL: SIMNET_LATENCY_NS and up to as much again. `latency_arg` must
-   * last as long as the setting. */
+  /* How long something takes, from 64 random bits. `latency_arg` must last as long as the setting. */
   int64_t (*latency)(const void *arg, uint64_t bits);
   const void *latency_arg;
   uint64_t bytes_per_s;          /* 0: no limit. All connections of the link share it */

@@ -27,6 +27,13 @@ void simpipe_set_sizes(struct simpipe *p, size_t send, size_t receive) {
   if (receive) p->receive_max = simpipe_size(receive);
 }
 
+void simpipe_shrink(struct simpipe *p) {
+  uint64_t edge = p->delivered + p->receive_max;
+  if (edge < p->sent) edge = p->sent;
+  if (p->told > edge) p->told = edge;
+  if (p->edge > edge) p->edge = edge;
+}
+
 size_t simpipe_room(const struct simpipe *p) {
   uint64_t held = p->taken - p->acked;
   return held < p->send_max ? p->send_max - held : 0;

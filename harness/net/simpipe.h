@@ -42,7 +42,10 @@ void simpipe_fini(struct simworld *w, struct simpipe *p);
 /* 0 leaves one as it is. */
 void simpipe_set_sizes(struct simpipe *p, size_t send, size_t receive);
 
-/* Of the one that waits to be taken. */
+/* A receive buffer that was made smaller takes no more than that from now on, whatever was told before. */
+void simpipe_shrink(struct simpipe *p);
+
+/* How much more may be written. */
 size_t simpipe_room(const struct simpipe *p);
 static inline uint64_t simpipe_readable(const struct simpipe *p) {
   return p->arrived - p->delivered;

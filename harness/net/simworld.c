@@ -13,6 +13,7 @@ void simworld_init(struct simworld *w, const struct simnet_options *options) {
   heap_init(&w->events);
   list_init(&w->conns);
   list_init(&w->owing);
+  list_init(&w->arriving);
   list_init(&w->names);
   list_init(&w->links);
   hash_init(&w->host_table);

@@ -17,6 +17,7 @@ struct simflight;
 enum simworld_site {
   SIMWORLD_ORDER,
   SIMWORLD_LATENCY,
+  SIMWORLD_WAKE,
   SIMWORLD_LOSS,
   SIMWORLD_PREFIX,
   SIMWORLD_REFUSE,
@@ -41,10 +42,13 @@ struct simworld {
   struct heap events;
   uint64_t turn, instant; /* events since time last moved */
   bool woken;
-  unsigned depth;                /* of handlers that are running */
-  struct simconn *buried;        /* over, their memory waits for depth 0 */
-  struct simflight *flights;     /* to be used again */
-  struct list_node conns, owing; /* ends that owe an acknowledgement */
+  unsigned depth;            /* of handlers that are running */
+  struct simconn *buried;    /* over, their memory waits for depth 0 */
+  struct simflight *flights; /* to be used again */
+  struct list_node conns;
+  struct list_node owing;    /* ends that owe an acknowledgement */
+  struct list_node arriving; /* ends at which something arrives now */
+  bool settling;             /* they are being seen to */
   struct list_node links, names;
   struct simhost **hosts; /* in the order in which they were made; as many as host_table has */
   struct hash host_table, link_table, listener_table, name_table;

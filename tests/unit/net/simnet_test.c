@@ -40,6 +40,32 @@ static void use_ten_ms(void) {
 
 /* Time and links. */
 
+/* A link that was told nothing is as loopback: bytes, ends and connects are in the other kernel at once, its program
+ * learns of them a little later. */
+static void test_loopback(void **state) {
+  (void)state;
+  struct seat s;
+  struct porter *p = seat_pair_between(host("client"), host("broker"), &s);
+  struct seat *other = &p->seats[0];
+  int64_t begin_ns = net_now(world);
+  assert_in_range(s.opened_ns, SIMNET_WAKE_NS, 2 * SIMNET_WAKE_NS);
+  seat_send(&s, "unread");
+  stream_flush(s.stream);
+  assert_int_equal(stream_unsent(s.stream), 0);
+  stream_close(other->stream);
+  other->stream = NULL;
+  seat_send(&s, "finds the reset");
+  stream_flush(s.stream);
+  assert_int_equal(net_now(world), begin_ns);
+  assert_int_equal(s.ends, 0);
+  UNTIL(s.ends);
+  assert_int_equal(s.end, STREAM_RESET);
+  assert_true(s.writing);
+  assert_in_range(s.ended_ns - begin_ns, SIMNET_WAKE_NS, 2 * SIMNET_WAKE_NS);
+  seat_fini(&s);
+  porter_close(p);
+}
+
 /* A connect takes there and back, a byte one way; time is nowhere in between. */
 static void test_latency(void **state) {
   (void)state;
@@ -138,13 +164,13 @@ static void test_connect_through_cut(void **state) {
   seat_connect_from(host("client"), &s, p->url, 500 * MS);
   UNTIL(s.ends);
   assert_int_equal(s.end, STREAM_TIMEOUT);
-  assert_int_equal(s.ended_ns, 500 * MS);
+  assert_int_equal(s.ended_ns, 500 * MS + SIMNET_LATE_NS);
   seat_fini(&s);
   seat_connect_from(host("client"), &s, p->url, 10 * S);
   turns_for(2 * S);
   cut("client", "broker", false);
   UNTIL(s.opened);
-  assert_int_equal(s.opened_ns, 500 * MS + 3 * S + 20 * MS);
+  assert_int_equal(s.opened_ns, 500 * MS + SIMNET_LATE_NS + 3 * S + 20 * MS);
   seat_fini(&s);
   porter_close(p);
 }
@@ -336,9 +362,8 @@ static void test_clocks(void **state) {
       simnet_jump(node, cases[i].jump_ns);
     }
     turns_for(30 * S);
-    assert_int_equal(a.world_ns - begin_ns, cases[i].rings_ns);
-    int64_t local_ns = 31 * S * cases[i].local / cases[i].real + cases[i].jump_ns;
-    if (cases[i].jump_ns) assert_int_equal(net_now(node) - begin_ns, local_ns);
+    assert_int_equal(a.world_ns - begin_ns, cases[i].rings_ns + SIMNET_LATE_NS);
+    if (cases[i].jump_ns) assert_int_equal(net_now(node), net_now(world) + cases[i].jump_ns);
   }
 }
 
@@ -407,8 +432,7 @@ static void test_deadlock(void **state) {
   seat_send(&s, "1234567");
   assert_int_equal(simnet_next_ns(world), net_now(world));
   turn(net_now(world));
-  assert_in_range(simnet_next_ns(world) - net_now(world), SIMNET_LATENCY_NS, 2 * SIMNET_LATENCY_NS);
-  while (simnet_next_ns(world) != NET_NEVER) turn(NET_NEVER);
+  assert_int_equal(simnet_next_ns(world), NET_NEVER);
   simnet_waiting(world, collect, &text);
   assert_string_equal((const char *)buffer_slice(&text).data,
                       "127.0.0.1:32768 to 127.0.0.1:20000: connected; client to broker: 0 bytes not sent, 0 on the "
@@ -647,27 +671,17 @@ static int tear_down(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    SIMNET_TEST(test_latency),
-    SIMNET_TEST(test_nobody_there),
-    SIMNET_TEST(test_rate),
-    SIMNET_TEST(test_partition),
-    SIMNET_TEST(test_connect_through_cut),
-    SIMNET_TEST(test_give_up),
-    SIMNET_TEST(test_reset_is_lost),
-    SIMNET_TEST(test_loss),
-    SIMNET_TEST(test_connect_outcomes),
-    SIMNET_TEST(test_buffers),
-    SIMNET_TEST(test_stop),
-    SIMNET_TEST(test_clocks),
-    SIMNET_TEST(test_names),
-    SIMNET_TEST(test_deadlock),
-    SIMNET_TEST(test_limits),
-    SIMNET_TEST(test_same_seed),
-    SIMNET_TEST(test_draws_are_named),
-    SIMNET_TEST(test_parts),
-    SIMNET_TEST(test_shuffle),
-    SIMNET_TEST(test_random),
-    SIMNET_TEST(test_quiet),
+    SIMNET_TEST(test_loopback),     SIMNET_TEST(test_latency),
+    SIMNET_TEST(test_nobody_there), SIMNET_TEST(test_rate),
+    SIMNET_TEST(test_partition),    SIMNET_TEST(test_connect_through_cut),
+    SIMNET_TEST(test_give_up),      SIMNET_TEST(test_reset_is_lost),
+    SIMNET_TEST(test_loss),         SIMNET_TEST(test_connect_outcomes),
+    SIMNET_TEST(test_buffers),      SIMNET_TEST(test_stop),
+    SIMNET_TEST(test_clocks),       SIMNET_TEST(test_names),
+    SIMNET_TEST(test_deadlock),     SIMNET_TEST(test_limits),
+    SIMNET_TEST(test_same_seed),    SIMNET_TEST(test_draws_are_named),
+    SIMNET_TEST(test_parts),        SIMNET_TEST(test_shuffle),
+    SIMNET_TEST(test_random),       SIMNET_TEST(test_quiet),
     SIMNET_TEST(test_random_life),
   };
   return cmocka_run_group_tests_name("simnet", tests, NULL, NULL);
