@@ -446,6 +446,6 @@ bool relay_vanish(struct relay *r, struct err *err) {
 }
 
 void relay_stall(struct relay *r, bool stalled) {
-  if (r->client.chain) chain_stall(r->client.chain, stalled);
-  if (r->upstream.chain) chain_stall(r->upstream.chain, stalled);
+  if (r->client.chain) chain_stall(r->client.chain, CHAIN_STALL_NOW, stalled);
+  if (r->upstream.chain) chain_stall(r->upstream.chain, CHAIN_STALL_NOW, stalled);
 }

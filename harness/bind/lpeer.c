@@ -89,7 +89,7 @@ static void lpeer_each(void *owner, lscope_visit *visit, void *arg) {
 
 static void lpeer_open_gate(void *arg) {
   struct lpeer_conn *c = arg;
-  if (c->conn) chain_stall(peer_conn_chain(c->conn), false);
+  if (c->conn) chain_stall(peer_conn_chain(c->conn), CHAIN_STALL_ENTRY, false);
 }
 
 /* What the peer's rules on "accept" say. A refusal after the fact is a reset before any byte. */
@@ -99,7 +99,7 @@ static void lpeer_enter(struct lpeer *p, struct lpeer_conn *c) {
   if (lscope_enter(p->scope, true, &delay_ns) == SCOPE_REFUSE) {
     chain_reset(chain);
   } else if (delay_ns > 0) {
-    chain_stall(chain, true);
+    chain_stall(chain, CHAIN_STALL_ENTRY, true);
     net_timer_set(p->world->net, &c->gate, net_now(p->world->net) + delay_ns);
   }
 }

@@ -305,12 +305,12 @@ static void lscope_do_vanish(lua_State *L, struct chain *c) {
 
 static void lscope_do_stall(lua_State *L, struct chain *c) {
   (void)L;
-  chain_stall(c, true);
+  chain_stall(c, CHAIN_STALL_NOW, true);
 }
 
 static void lscope_do_resume(lua_State *L, struct chain *c) {
   (void)L;
-  chain_stall(c, false);
+  chain_stall(c, CHAIN_STALL_NOW, false);
 }
 
 static void lscope_do_close(lua_State *L, struct chain *c) {

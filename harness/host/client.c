@@ -299,10 +299,22 @@ static struct chain *client_new_chain(struct client *c, const struct url *u, con
   return NULL;
 }
 
+/* Inside a handler there may be more to be told of the connection before: that comes first. */
+static bool client_catch_up(struct client *c, struct err *err) {
+  if (c->depth) {
+    client_enter(c);
+    client_drain(c);
+    client_leave(c);
+  }
+  if (c->dead) return err_set(err, "the client is being released: nobody holds it any more");
+  bool idle = session_state(c->session) == SESSION_IDLE && !c->chain;
+  return idle || err_set(err, "the client is not disconnected");
+}
+
 bool client_connect(struct client *c, const struct url *u, const struct transport_options *transport,
                     const struct session_connect *options, struct err *err) {
   assert(session_state(c->session) == SESSION_IDLE && !c->chain);
-  if (c->dead) return err_set(err, "the client is being released: nobody holds it any more");
+  if (!client_catch_up(c, err)) return false;
   struct client_gate gate = { 0 };
   struct stream *s = NULL;
   struct chain *chain = client_new_chain(c, u, transport, err);

@@ -362,12 +362,11 @@ bool peer_start(struct peer *p, struct err *err) {
 
 /* Writes what is there already, and puts the end behind it. */
 static void peer_conn_stop(struct peer_conn *c, bool reset) {
-  bool closing = c->why != NULL;
   chain_flush(c->chain);
   if (!c->broker) return; /* a function of a fault rule has stopped the peer */
   c->why = "the peer was stopped";
   if (reset) chain_reset(c->chain);
-  else if (!closing) chain_end(c->chain, CHAIN_CLOSE);
+  else chain_close(c->chain);
 }
 
 void peer_stop(struct peer *p, bool reset) {
@@ -392,7 +391,7 @@ void peer_pause(struct peer *p, bool paused) {
   p->paused = paused;
   if (p->listener) net_listener_pause(p->listener, paused);
   for (struct list_node *n = list_first(&p->up); n; n = list_next(&p->up, n)) {
-    chain_stall(LIST_OWNER(n, struct peer_conn, node)->chain, paused);
+    chain_stall(LIST_OWNER(n, struct peer_conn, node)->chain, CHAIN_STALL_PAUSE, paused);
   }
   /* What came in meanwhile is read before the next turn looks at keepalives. */
   p->timer_at_ns = NET_NEVER;

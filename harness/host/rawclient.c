@@ -92,8 +92,8 @@ static void rawclient_ended(void *arg, enum stream_end end, bool writing, const 
   struct rawclient *c = arg;
   const char *text = chain_end_text(end, why);
   (void)writing;
-  /* After a FIN the connection lives on, for writing. */
-  if (end != STREAM_FIN) rawclient_drop(c, text);
+  /* After a FIN the connection lives on, for writing, unless a filter has closed it. */
+  if (end != STREAM_FIN || !chain_stream(c->chain)) rawclient_drop(c, text);
   else if (c->timeline) timeline_note(c->timeline, rawclient_now(c), c->who, TIMELINE_NOTE, "%s", text);
   rawclient_tell_end(c, end, text);
 }

@@ -189,7 +189,7 @@ void chain_end(struct chain *c, enum chain_end end) {
 }
 
 void chain_close(struct chain *c) {
-  chain_ask(c, CHAIN_CLOSE, false);
+  if (!c->stalled || !pump_close_now(c)) chain_ask(c, CHAIN_CLOSE, false);
 }
 
 void chain_watch(struct chain *c, void (*done)(void *arg, enum chain_end end)) {
@@ -227,10 +227,10 @@ bool chain_vanish(struct chain *c, struct err *err) {
   return ok;
 }
 
-void chain_stall(struct chain *c, bool stalled) {
-  c->stalled = stalled;
+void chain_stall(struct chain *c, enum chain_staller who, bool stalled) {
+  c->stalled = stalled ? c->stalled | who : c->stalled & ~(unsigned)who;
   pump_update_reading(c);
-  if (stalled) return;
+  if (c->stalled) return;
   chain_kick(c);
   if (c->stream) stream_want_write(c->stream);
 }

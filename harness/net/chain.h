@@ -72,7 +72,8 @@ const char *chain_end_text(enum stream_end end, const struct err *why);
 
 /* What was written arrives first, then RST; the owner gets no more input and is told STREAM_RESET. */
 void chain_reset(struct chain *c);
-/* As chain_end with CLOSE, but the owner is told in any case. */
+/* As chain_end with CLOSE, but the owner is told in any case. Where it is stalled: at once, without what has not passed.
+ */
 void chain_close(struct chain *c);
 /* OUT: half-close the stream, nothing more is taken from the owner. IN: the owner is told STREAM_FIN, more input is
  * dropped. */
@@ -80,7 +81,8 @@ void chain_fin(struct chain *c, enum chain_direction d);
 /* The owner's output is taken and dropped, and it is told of nothing. False with a sentence where the system cannot end
  * the connection without a word: then it is kept open, unread, until chain_free. */
 bool chain_vanish(struct chain *c, struct err *err);
-/* Nothing passes, either way, until it is called with false. The other actions do. */
-void chain_stall(struct chain *c, bool stalled);
+/* Nothing passes, either way, while anybody has it stalled. The other actions do. */
+enum chain_staller { CHAIN_STALL_NOW = 1, CHAIN_STALL_ENTRY = 2, CHAIN_STALL_PAUSE = 4 };
+void chain_stall(struct chain *c, enum chain_staller who, bool stalled);
 
 #endif

@@ -93,6 +93,15 @@ static void pump_close(struct chain *c) {
   stream_close(s);
 }
 
+bool pump_close_now(struct chain *c) {
+  if (!c->stream || c->resetting || c->vanished) return false;
+  pump_enter(c);
+  pump_close(c);
+  c->owes_closed = true;
+  pump_leave(c);
+  return true;
+}
+
 /* An RST overtakes bytes that are still in this kernel and throws them away: what was written must be acknowledged
  * first. */
 static void pump_check_reset(struct chain *c) {

@@ -39,7 +39,8 @@ struct chain {
   enum chain_end asked, asked_passed; /* by the owner; given to the innermost filter */
   enum chain_end done;                /* on the stream */
   enum chain_end came, came_passed;   /* from the stream; given to the outermost filter */
-  bool dead, stalled, paused, reading_stopped, deaf, resetting, vanished, closing_now;
+  unsigned stalled; /* enum chain_staller bits */
+  bool dead, paused, reading_stopped, deaf, resetting, vanished, closing_now;
   bool kicked, owes_fin, owes_closed, owes_failure; /* for the next turn */
   bool owes_shut, owes_vanished;
   bool opened, told_fin, told_end;
@@ -65,5 +66,7 @@ void pump_tell_reset(struct chain *c); /* of one of our own */
 void pump_reset(struct chain *c, bool writing);
 bool pump_vanish(struct chain *c, struct err *err);
 void pump_shut(struct chain *c);
+/* False: there is no stream, or it is being ended already. */
+bool pump_close_now(struct chain *c);
 
 #endif

@@ -792,7 +792,7 @@ function link:stall() end
 --- Ends a stall.
 function link:resume() end
 
---- Closes it in order.
+--- Closes it in order; where it is stalled, at once and without what the stall holds back.
 function link:close() end
 
 --- Where a sentence begins.

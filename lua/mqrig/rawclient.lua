@@ -27,7 +27,7 @@ function Raw:send(what, fields)
     bytes = wire.bytes(what, fields)
   end
   if not blame.call(self.raw.send, self.raw, bytes) then
-    blame.raise(self.name .. ": the connection is not open: " .. self.how)
+    blame.raise(self.name .. ": the connection is not open: " .. (self.why ~= "" and self.why or self.how))
   end
 end
 

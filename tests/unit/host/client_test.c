@@ -96,7 +96,7 @@ static void test_stalled_then_closed(void **state) {
   struct hostrig r;
   hostrig_open(&r, "tcp://127.0.0.1:0", NULL);
   hostrig_connect(&r, &r.a, "a");
-  chain_stall(client_chain(r.a.client), true);
+  chain_stall(client_chain(r.a.client), CHAIN_STALL_NOW, true);
   hostrig_publish(&r.a, "t", 1, 1);
   assert_true(net_turn(r.net, net_now(r.net), NULL));
   client_close(r.a.client);
@@ -171,14 +171,14 @@ static void test_buffered_max(void **state) {
   for (int i = 0; i < 500; i++) hostrig_publish(&r.a, "t", 1, 1);
   TURN_UNTIL(r.net, r.a.results == 500);
   assert_null(strstr(r.a.log, "-"));
-  chain_stall(client_chain(r.a.client), true);
+  chain_stall(client_chain(r.a.client), CHAIN_STALL_NOW, true);
   for (int i = 0; i < 10; i++) assert_int_not_equal(hostrig_publish(&r.a, "t", 1, 2), 0);
   assert_int_equal(hostrig_publish(&r.a, "t", 1, 3), 0);
   assert_int_equal(r.a.results, 500);
   r.a.used = 0;
   TURN_UNTIL(r.net, r.a.results == 501);
   assert_string_equal(r.a.log, "result 3 -12|");
-  chain_stall(client_chain(r.a.client), false);
+  chain_stall(client_chain(r.a.client), CHAIN_STALL_NOW, false);
   TURN_UNTIL(r.net, r.a.results == 511);
   hostrig_close(&r);
 }
@@ -284,6 +284,34 @@ static void test_connect_inside_events(void **state) {
   client_disconnect(r.a.client);
   TURN_UNTIL(r.net, strstr(r.a.log, "disconnected|connected 0|"));
   assert_int_equal(r.accepted, 3);
+  hostrig_close(&r);
+}
+
+/* Closes in the first result, and connects in the second: all of the old connection is told before the new one begins,
+ * inside that call. */
+static void close_and_connect(struct hostrig_client *c, const struct session_event *e) {
+  struct hostrig *r = c->hook_arg;
+  bool is_old = !strstr(c->log, "again");
+  if (e->type == SESSION_EVENT_RESULT && e->user == 1) client_close(c->client);
+  if (e->type == SESSION_EVENT_LOST) assert_int_equal(client_state(c->client), SESSION_IDLE);
+  if (e->type != SESSION_EVENT_RESULT || e->user != 2 || !is_old) return;
+  hostrig_start(r, c, "a", true);
+  c->used += (size_t)snprintf(c->log + c->used, sizeof c->log - c->used, "again|");
+}
+
+static void test_connect_inside_close(void **state) {
+  (void)state;
+  struct hostrig r;
+  hostrig_open(&r, "tcp://127.0.0.1:0", NULL);
+  r.swallow = 1u << SPEC_PUBLISH;
+  hostrig_connect(&r, &r.a, "a");
+  for (unsigned i = 1; i <= 3; i++) hostrig_publish(&r.a, "t", 1, i);
+  TURN_UNTIL(r.net, hostrig_count(&r, TIMELINE_UP, "hello") == 6);
+  r.a.hook = close_and_connect;
+  r.a.hook_arg = &r;
+  chain_reset(peer_conn_chain(peer_newest(r.peer)));
+  TURN_UNTIL(r.net, strstr(r.a.log, "again|connected 0|"));
+  assert_string_equal(r.a.log, "connected 0|result 1 -11|result 2 -11|result 3 -11|lost -1|again|connected 0|");
   hostrig_close(&r);
 }
 
@@ -578,6 +606,7 @@ int main(void) {
     cmocka_unit_test(test_ids),
     cmocka_unit_test(test_end_inside_events),
     cmocka_unit_test(test_connect_inside_events),
+    cmocka_unit_test(test_connect_inside_close),
     cmocka_unit_test(test_connect_inside_free),
     cmocka_unit_test(test_close_keeps_the_message),
     cmocka_unit_test(test_raw_and_name),

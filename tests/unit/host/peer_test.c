@@ -105,6 +105,33 @@ static void test_pause(void **state) {
   hostrig_close(&r);
 }
 
+/* A connection that was stalled before a pause is so after it; and stopping ends it all the same. */
+static void test_pause_and_stall(void **state) {
+  (void)state;
+  struct hostrig r;
+  hostrig_open(&r, "tcp://127.0.0.1:0", NULL);
+  hostrig_connect(&r, &r.a, "a");
+  struct chain *chain = peer_conn_chain(peer_newest(r.peer));
+  chain_stall(chain, CHAIN_STALL_NOW, true);
+  peer_pause(r.peer, true);
+  peer_pause(r.peer, false);
+  hostrig_publish(&r.a, "t", 1, 1);
+  int64_t until_ns = net_now(r.net) + 20000000;
+  while (net_now(r.net) < until_ns) assert_true(net_turn(r.net, until_ns, NULL));
+  assert_int_equal(r.a.results, 0);
+  peer_pause(r.peer, true);
+  chain_stall(chain, CHAIN_STALL_NOW, false);
+  until_ns = net_now(r.net) + 20000000;
+  while (net_now(r.net) < until_ns) assert_true(net_turn(r.net, until_ns, NULL));
+  assert_int_equal(r.a.results, 0);
+  peer_pause(r.peer, false);
+  TURN_UNTIL(r.net, r.a.results == 1);
+  chain_stall(chain, CHAIN_STALL_NOW, true);
+  peer_stop(r.peer, false);
+  TURN_UNTIL(r.net, strstr(r.a.log, "lost -1"));
+  hostrig_close(&r);
+}
+
 /* The broker's wish to close is done behind its output, and the reason is told. */
 static void test_broker_closes(void **state) {
   (void)state;
@@ -329,11 +356,17 @@ static void test_port_in_use(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_stop_start),     cmocka_unit_test(test_stop_with_reset),
-    cmocka_unit_test(test_pause),          cmocka_unit_test(test_broker_closes),
-    cmocka_unit_test(test_pieces_and_fin), cmocka_unit_test(test_anything_inside_handlers),
-    cmocka_unit_test(test_handled),        cmocka_unit_test(test_large_packet),
-    cmocka_unit_test(test_will),           cmocka_unit_test(test_kick),
+    cmocka_unit_test(test_stop_start),
+    cmocka_unit_test(test_stop_with_reset),
+    cmocka_unit_test(test_pause),
+    cmocka_unit_test(test_pause_and_stall),
+    cmocka_unit_test(test_broker_closes),
+    cmocka_unit_test(test_pieces_and_fin),
+    cmocka_unit_test(test_anything_inside_handlers),
+    cmocka_unit_test(test_handled),
+    cmocka_unit_test(test_large_packet),
+    cmocka_unit_test(test_will),
+    cmocka_unit_test(test_kick),
     cmocka_unit_test(test_port_in_use),
   };
   return cmocka_run_group_tests_name("peer", tests, NULL, NULL);

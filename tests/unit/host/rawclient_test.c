@@ -81,6 +81,23 @@ static void test_fin_then_send(void **state) {
   hostrig_close(&r);
 }
 
+/* After a link's own close nothing can be sent any more, and that is said. */
+static void test_closed_here(void **state) {
+  (void)state;
+  struct hostrig r;
+  struct raw raw = { 0 };
+  hostrig_open(&r, "tcp://127.0.0.1:0", NULL);
+  raw_open(&r, &raw);
+  TURN_UNTIL(r.net, raw.opened && peer_newest(r.peer));
+  chain_close(rawclient_chain(raw.client));
+  TURN_UNTIL(r.net, raw.ended && r.ended);
+  assert_int_equal(raw.end, STREAM_FIN);
+  assert_null(rawclient_chain(raw.client));
+  assert_false(rawclient_send(raw.client, CONNECT_X));
+  rawclient_free(raw.client);
+  hostrig_close(&r);
+}
+
 static void test_refused(void **state) {
   (void)state;
   struct hostrig r;
@@ -147,7 +164,7 @@ static void test_free_inside(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_send_and_take), cmocka_unit_test(test_fin_then_send), cmocka_unit_test(test_refused),
-    cmocka_unit_test(test_window),        cmocka_unit_test(test_free_inside),
+    cmocka_unit_test(test_closed_here),   cmocka_unit_test(test_window),        cmocka_unit_test(test_free_inside),
   };
   return cmocka_run_group_tests_name("rawclient", tests, NULL, NULL);
 }

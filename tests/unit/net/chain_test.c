@@ -423,14 +423,14 @@ static void test_any_filters(void **state) {
       a += n;
       b += m;
       f.room = rng_below(&rng, 6000);
-      chain_stall(o.chain, stall = rng_below(&rng, 5) == 0);
+      chain_stall(o.chain, CHAIN_STALL_NOW, stall = rng_below(&rng, 5) == 0);
       chain_pause(o.chain, rng_below(&rng, 5) == 0);
       chain_want_write(o.chain);
       fake_turns(&f, f.net.now_ns + (int64_t)rng_below(&rng, MS));
     }
     f.room = SIZE_MAX;
     f.fin_comes = true;
-    chain_stall(o.chain, false);
+    chain_stall(o.chain, CHAIN_STALL_NOW, false);
     chain_pause(o.chain, false);
     chain_end(o.chain, CHAIN_FIN);
     fake_turns(&f, f.net.now_ns + 10000 * (int64_t)MS);
@@ -574,7 +574,7 @@ static void test_reset_now(void **state) {
   chain_push_inner(o.chain, &p->filter);
   owner_send(&o, "held");
   fake_turns(&f, f.net.now_ns + MS);
-  chain_stall(o.chain, true);
+  chain_stall(o.chain, CHAIN_STALL_NOW, true);
   chain_reset(o.chain);
   assert_true(f.reset);
   assert_int_equal(o.ends, 0);
@@ -764,7 +764,7 @@ static void test_stall(void **state) {
     struct owner o;
     chain_begin(&f, &o);
     if (filters) chain_push_inner(o.chain, &probe_new()->filter);
-    chain_stall(o.chain, true);
+    chain_stall(o.chain, CHAIN_STALL_NOW, true);
     assert_true(f.paused);
     owner_send(&o, "out");
     buffer_append(&f.coming, slice_text("in"));
@@ -773,13 +773,38 @@ static void test_stall(void **state) {
     fake_turns(&f, f.net.now_ns + 10 * MS);
     assert_int_equal(buffer_size(&f.sent) + buffer_size(&o.in) + o.fins + o.ends, 0);
     assert_false(f.shut);
-    chain_stall(o.chain, false);
+    chain_stall(o.chain, CHAIN_STALL_NOW, false);
     f.failure_comes = false;
     fake_turns(&f, f.net.now_ns + 10 * MS);
     expect_bytes(&f.sent, "out");
     expect_bytes(&o.in, "in");
     assert_int_equal(o.fins, 1);
     assert_true(f.shut);
+    chain_finish(&f, &o);
+  }
+}
+
+/* A stalled connection can be closed: at once, without what has not passed; and who stalled it does not matter. */
+static void test_close_stalled(void **state) {
+  (void)state;
+  for (int filters = 0; filters < 2; filters++) {
+    struct fake f;
+    struct owner o;
+    chain_begin(&f, &o);
+    if (filters) chain_push_inner(o.chain, &probe_new()->filter);
+    chain_stall(o.chain, CHAIN_STALL_NOW, true);
+    chain_stall(o.chain, CHAIN_STALL_PAUSE, true);
+    chain_stall(o.chain, CHAIN_STALL_NOW, false);
+    owner_send(&o, "out");
+    fake_turns(&f, f.net.now_ns + 10 * MS);
+    assert_int_equal(buffer_size(&f.sent), 0);
+    chain_close(o.chain);
+    assert_true(f.closed);
+    assert_int_equal(o.fins + o.ends, 0);
+    fake_turn(&f);
+    assert_int_equal(o.fins, 1);
+    assert_null(chain_stream(o.chain));
+    assert_int_equal(buffer_size(&f.sent), 0);
     chain_finish(&f, &o);
   }
 }
@@ -903,14 +928,12 @@ static void test_filter_says_why(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_direct),         cmocka_unit_test(test_any_filters),
-    cmocka_unit_test(test_delay),          cmocka_unit_test(test_reset_out),
-    cmocka_unit_test(test_reset_in_spite), cmocka_unit_test(test_reset_now),
-    cmocka_unit_test(test_ends_in),        cmocka_unit_test(test_ends_out),
-    cmocka_unit_test(test_close),          cmocka_unit_test(test_hold),
-    cmocka_unit_test(test_handshake),      cmocka_unit_test(test_stall),
-    cmocka_unit_test(test_vanish),         cmocka_unit_test(test_fin_now),
-    cmocka_unit_test(test_free_anywhere),  cmocka_unit_test(test_filter_says_why),
+    cmocka_unit_test(test_direct),        cmocka_unit_test(test_any_filters),     cmocka_unit_test(test_delay),
+    cmocka_unit_test(test_reset_out),     cmocka_unit_test(test_reset_in_spite),  cmocka_unit_test(test_reset_now),
+    cmocka_unit_test(test_ends_in),       cmocka_unit_test(test_ends_out),        cmocka_unit_test(test_close),
+    cmocka_unit_test(test_hold),          cmocka_unit_test(test_handshake),       cmocka_unit_test(test_stall),
+    cmocka_unit_test(test_close_stalled), cmocka_unit_test(test_vanish),          cmocka_unit_test(test_fin_now),
+    cmocka_unit_test(test_free_anywhere), cmocka_unit_test(test_filter_says_why),
   };
   return cmocka_run_group_tests_name("chain", tests, NULL, NULL);
 }
