@@ -72,8 +72,7 @@ const char *chain_end_text(enum stream_end end, const struct err *why);
 
 /* What was written arrives first, then RST; the owner gets no more input and is told STREAM_RESET. */
 void chain_reset(struct chain *c);
-/* As chain_end with CLOSE, but the owner is told in any case. Where it is stalled: at once, without what has not passed.
- */
+/* As chain_end with CLOSE, but the owner is told in any case. Where it is stalled: at once, without what it holds. */
 void chain_close(struct chain *c);
 /* OUT: half-close the stream, nothing more is taken from the owner. IN: the owner is told STREAM_FIN, more input is
  * dropped. */
