@@ -123,7 +123,7 @@ void lchannel_on(lua_State *L, int index) {
   lua_pop(L, 1);
   if (c->watch || c->fd < 0) return;
   struct lworld *w = lworld_enter(L);
-  c->watch = evnet_watch(w->net, c->fd, lchannel_ready, c);
+  c->watch = evnet_watch(w->real, c->fd, lchannel_ready, c);
   lworld_keep(w, &c->item, lchannel_end);
 }
 

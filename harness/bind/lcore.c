@@ -9,20 +9,23 @@
 #include "bind/ldefect.h"
 #include "bind/lguard.h"
 #include "bind/lmqtt.h"
+#include "bind/lorder.h"
 #include "bind/lpacket.h"
 #include "bind/lpeer.h"
 #include "bind/lprocess.h"
 #include "bind/lproxy.h"
 #include "bind/lrawclient.h"
 #include "bind/lscope.h"
+#include "bind/lsim.h"
 #include "bind/lsystem.h"
 #include "bind/ltimeline.h"
 #include "bind/lworld.h"
 
 static int lcore_open(lua_State *L) {
   static void (*const parts[])(lua_State *) = {
-    lworld_open,     lpacket_open,  ltimeline_open, lscope_open, lclient_open, lmqtt_open,  lpeer_open,
-    lrawclient_open, lchannel_open, lprocess_open,  lguard_open, lsystem_open, lproxy_open, ldefect_open,
+    lworld_open, lpacket_open,    ltimeline_open, lscope_open,   lclient_open, lmqtt_open,
+    lpeer_open,  lrawclient_open, lchannel_open,  lprocess_open, lguard_open,  lsystem_open,
+    lproxy_open, ldefect_open,    lorder_open,    lsim_open,
   };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) parts[i](L);

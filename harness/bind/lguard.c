@@ -10,6 +10,8 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "bind/lorder.h"
+
 #define LGUARD_TICK_US 100000
 #define LGUARD_NEVER   INT64_MAX
 #define LGUARD_STOPPED "stopped: it never yields (its time is over, and it neither returned nor waited)"
@@ -43,8 +45,10 @@ static void *lguard_alloc(void *unused, void *old, size_t old_size, size_t size)
     return NULL;
   }
   if (size > before && lguard_is_limited() && lguard.used - before + size > lguard.limit) return NULL;
-  void *p = realloc(old, size);
+  bool numbered = !old && lorder_counts(old_size);
+  void *p = realloc(old, numbered ? size + LORDER_TRAILER : size);
   if (p) lguard.used += size - before;
+  if (p && numbered) lorder_stamp(p);
   return p;
 }
 

@@ -131,7 +131,7 @@ static int lmqtt_createclient(lua_State *L) {
   c->message_max = options.message_max;
   lworld_push_timeline(L);
   lua_setiuservalue(L, 2, LCLIENT_TIMELINE);
-  c->client = client_new(w->net, w->timeline, "client", &options, lclient_event, c);
+  c->client = client_new(w->host, w->timeline, "client", &options, lclient_event, c);
   lworld_keep(w, &c->item, lmqtt_end);
   luaL_setmetatable(L, LCLIENT);
   lworld_anchor(L, 2);

@@ -16,6 +16,7 @@
 struct lpeer {
   struct lworld_item item;
   struct lworld *world;
+  struct net *net; /* of its host */
   struct peer *peer;
   struct peer_handler handler;
   struct lscope *scope;
@@ -30,6 +31,7 @@ struct lpeer_conn {
   struct lscope *scope;
   bool joined, joined_own; /* the peer's filter, and that of the connection's own scope */
   struct net_timer gate;   /* set while a rule on "accept" holds the connection back */
+  struct net *net;
   size_t number;
   uint32_t who;
 };
@@ -100,7 +102,7 @@ static void lpeer_enter(struct lpeer *p, struct lpeer_conn *c) {
     chain_reset(chain);
   } else if (delay_ns > 0) {
     chain_stall(chain, CHAIN_STALL_ENTRY, true);
-    net_timer_set(p->world->net, &c->gate, net_now(p->world->net) + delay_ns);
+    net_timer_set(c->net, &c->gate, net_now(c->net) + delay_ns);
   }
 }
 
@@ -111,6 +113,7 @@ static void lpeer_accepted(void *arg, struct peer_conn *conn) {
   struct lpeer_conn *c = lua_newuserdatauv(L, sizeof *c, 1);
   *c = (struct lpeer_conn){
     .world = p->world,
+    .net = p->net,
     .conn = conn,
     .number = peer_conn_number(conn),
     .who = peer_conn_who(conn),
@@ -140,7 +143,8 @@ static void lpeer_tell_end(struct lpeer *p, struct peer_conn *conn, const char *
   struct lpeer_conn *c = lpeer_push_conn(L, peer_conn_number(conn));
   if (c) {
     c->conn = NULL;
-    net_timer_clear(p->world->net, &c->gate);
+    net_timer_clear(c->net, &c->gate);
+    c->net = NULL;
     lua_getfield(L, -2, "conns");
     lua_pushnil(L);
     lua_rawseti(L, -2, (lua_Integer)c->number);
@@ -285,7 +289,7 @@ static int lpeer_new(lua_State *L) {
   const char *name = lpeer_text(L, "name", "peer");
   bool scripted = lua_getfield(L, 1, "scripted") == LUA_TNIL || lua_toboolean(L, -1);
   struct lpeer *p = lua_newuserdatauv(L, sizeof *p, 1);
-  *p = (struct lpeer){ .world = w };
+  *p = (struct lpeer){ .world = w, .net = w->host };
   p->handler = (struct peer_handler){
     .accepted = lpeer_accepted,
     .packet = scripted ? lpeer_packet : NULL,
@@ -301,7 +305,7 @@ static int lpeer_new(lua_State *L) {
   struct transport_options transport = { .ws = lws_options(L, 1, true, &p->ws) ? &p->ws : NULL };
   lua_setfield(L, -2, "ws");
   lua_setiuservalue(L, -2, 1);
-  p->peer = peer_new(w->net, w->timeline, name, &u, &broker, &listen, &transport, &p->handler, p, &err);
+  p->peer = peer_new(w->host, w->timeline, name, &u, &broker, &listen, &transport, &p->handler, p, &err);
   if (!p->peer) return luaL_error(L, "%s", err.text);
   lworld_keep(w, &p->item, lpeer_end);
   luaL_setmetatable(L, LPEER);
@@ -448,7 +452,7 @@ static int lpeer_conn_gc(lua_State *L) {
   }
   lscope_detach(c->scope);
   c->scope = NULL;
-  if (c->world->net) net_timer_clear(c->world->net, &c->gate);
+  if (c->world->net && c->net) net_timer_clear(c->net, &c->gate);
   return 0;
 }
 

@@ -148,7 +148,7 @@ static int lprocess_spawn(lua_State *L) {
   argv[count] = NULL;
   const char **environment = lprocess_environment(L, 2);
   struct lprocess *p = lprocess_push(L, 2);
-  p->process = process_spawn(p->world->net, argv, environment, &lprocess_handler, p, &err);
+  p->process = process_spawn(p->world->real, argv, environment, &lprocess_handler, p, &err);
   if (!p->process) return luaL_error(L, "%s", err.text);
   lworld_keep(p->world, &p->item, lprocess_end);
   return 1;
@@ -193,7 +193,7 @@ static int lprocess_fork(lua_State *L) {
   lua_settop(L, 2);
   struct lprocess *p = lprocess_push(L, 2);
   struct lprocess_body body = { L };
-  p->process = process_fork(p->world->net, lprocess_child, &body, &fd, &lprocess_handler, p, &err);
+  p->process = process_fork(p->world->real, lprocess_child, &body, &fd, &lprocess_handler, p, &err);
   if (!p->process) return luaL_error(L, "%s", err.text);
   lworld_keep(p->world, &p->item, lprocess_end);
   p->channel = lchannel_push(L, fd);
@@ -297,7 +297,7 @@ static int lprocess_on_signal(lua_State *L) {
     return luaL_error(L, "no pipe for signals: %s", strerror(errno));
   lprocess_own.function = luaL_ref(L, LUA_REGISTRYINDEX);
   lprocess_own.world = w;
-  lprocess_own.watch = evnet_watch(w->net, lprocess_own.pipe[0], lprocess_signalled, NULL);
+  lprocess_own.watch = evnet_watch(w->real, lprocess_own.pipe[0], lprocess_signalled, NULL);
   lprocess_catch(lprocess_caught);
   return 0;
 }

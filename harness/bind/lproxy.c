@@ -273,7 +273,7 @@ static int lproxy_new(lua_State *L) {
   p->scope = lscope_new(L, p, lproxy_each);
   lscope_watch(p->scope, lproxy_fired);
   o.scope = lscope_engine(p->scope);
-  p->proxy = proxy_new(w->net, &o, &lproxy_handler, p, &err);
+  p->proxy = proxy_new(w->host, &o, &lproxy_handler, p, &err);
   if (!p->proxy) {
     lscope_detach(p->scope);
     return luaL_error(L, "%s", err.text);

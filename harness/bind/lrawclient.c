@@ -93,7 +93,7 @@ static int lrawclient_new(lua_State *L) {
   *c = (struct lrawclient){ .world = w };
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, -2, 1);
-  c->raw = rawclient_new(w->net, w->timeline, "raw", &u, &transport, timeout_ns, &handler, c, &err);
+  c->raw = rawclient_new(w->host, w->timeline, "raw", &u, &transport, timeout_ns, &handler, c, &err);
   if (!c->raw) return luaL_error(L, "%s", err.text);
   lworld_keep(w, &c->item, lrawclient_end);
   luaL_setmetatable(L, LRAWCLIENT);

@@ -21,10 +21,19 @@ static struct timeline *ltimeline_check(lua_State *L) {
   return *(struct timeline **)luaL_checkudata(L, 1, LTIMELINE);
 }
 
+/* Of the world, not of a host whose clock goes otherwise. */
+static int64_t ltimeline_clock(const void *net) {
+  return net_now(net);
+}
+
 static int ltimeline_new(lua_State *L) {
   struct lworld *w = lworld_enter(L);
   struct timeline **t = lua_newuserdatauv(L, sizeof *t, 0);
   *t = timeline_new(net_now(w->net));
+  if (lworld_is_virtual(w)) {
+    timeline_use_clock(*t, ltimeline_clock, w->net);
+    timeline_use_rolling(*t);
+  }
   luaL_setmetatable(L, LTIMELINE);
   return 1;
 }
@@ -138,9 +147,31 @@ static int ltimeline_story(lua_State *L) {
   return 1;
 }
 
+static const struct rolling *ltimeline_rolling(lua_State *L) {
+  const struct rolling *r = timeline_rolling(ltimeline_check(L));
+  luaL_argcheck(L, r, 1, "a timeline of a simulation");
+  return r;
+}
+
+/* tl:hash() */
+static int ltimeline_hash(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)rolling_hash(ltimeline_rolling(L)));
+  return 1;
+}
+
+/* tl:hashes([from]) -> bytes: 8 for each entry */
+static int ltimeline_hashes(lua_State *L) {
+  size_t count, from = (size_t)luaL_optinteger(L, 2, 1) - 1;
+  const uint64_t *steps = rolling_steps(ltimeline_rolling(L), &count);
+  if (from >= count) lua_pushliteral(L, "");
+  else lua_pushlstring(L, (const char *)(steps + from), (count - from) * sizeof *steps);
+  return 1;
+}
+
 /* What the time is since 1970 where the monotonic clock is 0. */
 static int64_t ltimeline_epoch_ns(lua_State *L) {
   struct timespec now;
+  if (lworld_is_virtual(lworld_enter(L))) return LWORLD_EPOCH_S * 1000000000;
   clock_gettime(CLOCK_REALTIME, &now);
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - net_now(lworld_enter(L)->net);
 }
@@ -188,11 +219,10 @@ static int ltimeline_entry(lua_State *L) {
 
 void ltimeline_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    { "note", ltimeline_note },       { "who", ltimeline_who },
-    { "last", ltimeline_last },       { "find", ltimeline_find },
-    { "lines", ltimeline_lines },     { "entry", ltimeline_entry },
-    { "story", ltimeline_story },     { "capture", ltimeline_capture },
-    { "dropped", ltimeline_dropped }, { NULL, NULL },
+    { "note", ltimeline_note },   { "who", ltimeline_who },         { "last", ltimeline_last },
+    { "find", ltimeline_find },   { "lines", ltimeline_lines },     { "entry", ltimeline_entry },
+    { "story", ltimeline_story }, { "capture", ltimeline_capture }, { "dropped", ltimeline_dropped },
+    { "hash", ltimeline_hash },   { "hashes", ltimeline_hashes },   { NULL, NULL },
   };
   static const luaL_Reg functions[] = { { "timeline", ltimeline_new },
                                         { "use_timeline", ltimeline_use },

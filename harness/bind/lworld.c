@@ -1,12 +1,15 @@
 #include "bind/lworld.h"
 
+#include <assert.h>
 #include <time.h>
 
 #include "base/near.h"
 #include "bind/lguard.h"
 #include "net/evnet.h"
 
-#define LWORLD_TIMER "mqrig.core.timer"
+#define LWORLD_TIMER        "mqrig.core.timer"
+#define LWORLD_TURNS_BEHIND 64       /* turns of a virtual world between looks at the clock behind it */
+#define LWORLD_LOOK_NS      20000000 /* between turns of the real world behind it */
 
 /* Addresses as registry keys. */
 static const char lworld_key, lworld_error_key, lworld_timeline_key, lworld_anchors_key;
@@ -20,6 +23,7 @@ struct ltimer {
   struct lworld_item item;
   struct net_timer timer;
   struct lworld *world;
+  struct net *net;
 };
 
 struct lworld *lworld_peek(lua_State *L) {
@@ -114,7 +118,7 @@ static void lworld_timer_end(struct lworld_item *item) {
   lua_State *L = t->world->L;
   if (!item->link) return;
   lworld_release(item);
-  net_timer_clear(t->world->net, &t->timer);
+  net_timer_clear(t->net, &t->timer);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, t);
 }
@@ -146,6 +150,7 @@ static void lworld_push_timer(lua_State *L, int64_t at_ns) {
   luaL_setmetatable(L, LWORLD_TIMER);
   net_timer_init(&t->timer, lworld_timer_fire, t);
   t->world = w;
+  t->net = w->net;
   lworld_keep(w, &t->item, lworld_timer_end);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, t);
@@ -179,38 +184,82 @@ static int lworld_make(lua_State *L) {
   struct lworld *w = lworld_peek(L);
   struct err err;
   if (w->net) return luaL_error(L, "the world is open already");
-  w->net = evnet_new(&err);
+  w->net = w->real = w->host = evnet_new(&err);
   if (!w->net) return luaL_error(L, "%s", err.text);
   return 0;
+}
+
+/* What somebody still holds ends before its world does. */
+static void lworld_end_items(struct lworld *w) {
+  while (w->items) w->items->end(w->items);
+}
+
+static void lworld_move_items(struct lworld_item **from, struct lworld_item **to) {
+  *to = *from;
+  *from = NULL;
+  if (*to) (*to)->link = to;
+}
+
+void lworld_enter_virtual(struct lworld *w, struct net *net) {
+  assert(!lworld_is_virtual(w));
+  lworld_move_items(&w->items, &w->behind);
+  w->net = w->host = net;
+  w->turns = 0;
+}
+
+void lworld_leave_virtual(struct lworld *w) {
+  if (!lworld_is_virtual(w)) return;
+  lworld_end_items(w);
+  if (w->timeline) timeline_use_clock(w->timeline, NULL, NULL);
+  net_free(w->net);
+  w->net = w->host = w->real;
+  lworld_move_items(&w->behind, &w->items);
 }
 
 static int lworld_unmake(lua_State *L) {
   struct lworld *w = lworld_peek(L);
   if (!w->net) return 0;
-  while (w->items) w->items->end(w->items); /* what somebody still holds ends before its world does */
+  lworld_leave_virtual(w);
+  lworld_end_items(w);
   net_free(w->net);
-  w->net = NULL;
+  w->net = w->real = w->host = NULL;
   return 0;
 }
 
 void lworld_abandon(lua_State *L) {
   struct lworld *w = lworld_peek(L);
+  assert(!lworld_is_virtual(w));
   while (w->items) lworld_release(w->items);
   if (w->net) evnet_abandon(w->net);
-  w->net = NULL;
+  w->net = w->real = w->host = NULL;
 }
 
-/* The world's time; before it is open the same clock. */
-static int lworld_now(lua_State *L) {
+static int64_t lworld_clock(void) {
   struct timespec t;
-  struct lworld *w = lworld_peek(L);
-  if (w->net) {
-    lua_pushinteger(L, net_now(w->net));
-    return 1;
-  }
   clock_gettime(CLOCK_MONOTONIC, &t);
-  lua_pushinteger(L, (lua_Integer)t.tv_sec * 1000000000 + t.tv_nsec);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* The world's time; before it is open the real clock. */
+static int lworld_now(lua_State *L) {
+  struct lworld *w = lworld_peek(L);
+  lua_pushinteger(L, w->net ? net_now(w->net) : lworld_clock());
   return 1;
+}
+
+/* The clock of the real world: what has to end within real time goes by it. */
+static int lworld_real_now(lua_State *L) {
+  lua_pushinteger(L, lworld_clock());
+  return 1;
+}
+
+/* Whoever runs a virtual world is still told to stop, and the like. */
+static bool lworld_look_behind(struct lworld *w, struct err *err) {
+  if (!lworld_is_virtual(w) || w->turns++ % LWORLD_TURNS_BEHIND != 0) return true;
+  int64_t now_ns = lworld_clock();
+  if (now_ns < w->looked_ns + LWORLD_LOOK_NS) return true;
+  w->looked_ns = now_ns;
+  return net_turn(w->real, now_ns, err);
 }
 
 static int lworld_turn(lua_State *L) {
@@ -218,7 +267,7 @@ static int lworld_turn(lua_State *L) {
   struct err err;
   int64_t until_ns = luaL_optinteger(L, 1, NET_NEVER);
   bool trusted = lguard_trust(true);
-  bool good = net_turn(w->net, until_ns, &err);
+  bool good = net_turn(w->net, until_ns, &err) && lworld_look_behind(w, &err);
   lguard_trust(trusted);
   if (!good) return luaL_error(L, "%s", err.text);
   return 0;
@@ -294,8 +343,9 @@ struct slice lworld_slice(lua_State *L, int index) {
 
 void lworld_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-    { "open", lworld_make }, { "close", lworld_unmake }, { "now", lworld_now },           { "turn", lworld_turn },
-    { "wake", lworld_wake }, { "timer", lworld_timer },  { "on_error", lworld_on_error }, { NULL, NULL },
+    { "open", lworld_make },   { "close", lworld_unmake },      { "now", lworld_now },
+    { "turn", lworld_turn },   { "real_now", lworld_real_now }, { "wake", lworld_wake },
+    { "timer", lworld_timer }, { "on_error", lworld_on_error }, { NULL, NULL },
   };
   static const luaL_Reg timer_methods[] = { { "cancel", lworld_timer_cancel }, { NULL, NULL } };
   struct lworld *w = lua_newuserdatauv(L, sizeof *w, 0);

@@ -1,7 +1,8 @@
 /* lworld: the world that Lua drives, and how C calls back into Lua.
  *
- * One world a process. Every Lua-visible type of this folder has one file of the same shape: its methods, then
- * `x_open`, which puts the type's functions into the `mqrig.core` table on the top of the stack.
+ * One real world a process, and at times a virtual one in front of it, in which everything is that is made then but
+ * processes, channels and signals. Every Lua-visible type of this folder has one file of the same shape: its methods,
+ * then `x_open`, which puts the type's functions into the `mqrig.core` table on the top of the stack.
  *
  * Callbacks run on the state that called in last (`lworld_enter`); their errors never unwind through C: they go to the
  * function given to core.on_error.
@@ -15,6 +16,8 @@
 #include "host/timeline.h"
 #include "net/net.h"
 
+#define LWORLD_EPOCH_S INT64_C(1767225600) /* 2026-01-01: when virtual worlds begin */
+
 /* What lives in the world and must end before it, whoever still holds it: first member of each userdata that has a
  * socket, a process or a timer. `end` closes it, if it is still on the list (a forked child's copies are not); it is
  * called at core.close and from the finalizer. */
@@ -24,10 +27,15 @@ struct lworld_item {
 };
 
 struct lworld {
-  struct lworld_item *items;
-  lua_State *L;              /* who called in last */
-  struct net *net;           /* NULL: not open */
-  struct timeline *timeline; /* the one in use, or NULL */
+  struct lworld_item *items;  /* of `net` */
+  struct lworld_item *behind; /* of the real world while there is another */
+  lua_State *L;               /* who called in last */
+  struct net *net;            /* where time passes; NULL: not open */
+  struct net *real;           /* the same, or what waits behind a virtual one */
+  struct net *host;           /* what is made now is at home there: `net`, or another host of its virtual world */
+  struct timeline *timeline;  /* the one in use, or NULL */
+  uint64_t turns;             /* of the virtual world */
+  int64_t looked_ns;          /* when the real one had its turn */
 };
 
 /* The world of this state; raises if it is not open. */
@@ -68,6 +76,13 @@ void lworld_check_keys(lua_State *L, int table, const char *what, const char *co
 
 /* A string argument or field as a borrowed slice. */
 struct slice lworld_slice(lua_State *L, int index);
+
+/* Puts a virtual world in front, and takes it away again, with all that was made in it. */
+void lworld_enter_virtual(struct lworld *w, struct net *net);
+void lworld_leave_virtual(struct lworld *w);
+static inline bool lworld_is_virtual(const struct lworld *w) {
+  return w->net != w->real;
+}
 
 /* In a forked child: gives the parent's world up; nothing in it is ended. */
 void lworld_abandon(lua_State *L);

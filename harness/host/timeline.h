@@ -7,6 +7,7 @@
 #define MQRIG_TIMELINE_H
 
 #include "host/event.h"
+#include "host/rolling.h"
 #include "mqtt/packet.h"
 
 #define TIMELINE_BYTES_MAX (16u << 20)
@@ -55,6 +56,13 @@ struct timeline;
 
 struct timeline *timeline_new(int64_t begin_ns);
 void timeline_free(struct timeline *t);
+
+/* Entries are of the time that `now` tells, whatever clock those who add them go by; NULL: of theirs. */
+void timeline_use_clock(struct timeline *t, int64_t (*now)(const void *arg), const void *arg);
+
+/* Everything that is added from here on goes into a rolling hash, a step an entry. */
+void timeline_use_rolling(struct timeline *t);
+const struct rolling *timeline_rolling(const struct timeline *t); /* NULL: there is none */
 
 /* A participant (a client, a peer's connection): returns its number, from 1. The name is copied, cut to
  * TIMELINE_NAME_MAX. */

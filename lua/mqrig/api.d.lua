@@ -420,6 +420,7 @@ function token:wait(options) end
 
 --- A connection without a session: sends what no client would.
 ---@class raw_client
+---@field url string Where it connected to.
 ---@field name string Its name on the timeline.
 ---@field is_open boolean
 ---@field link link Where faults happen to it.
@@ -1135,6 +1136,125 @@ function fault.pareto(least, shape) end
 ---@param value any
 ---@return boolean
 function fault.is_distribution(value) end
+
+--# Simulation
+
+--- `local net = rig.net`: what only a simulated network can do (`--net sim`); on a real one each of these ends the scenario
+--- as skipped. A node is a client, raw client, peer, broker or proxy of the scenario, or its name; where a list of
+--- nodes is given, what is said holds for each pair. What is not told otherwise takes 50 to 100 us on every way.
+---@class net
+local net = {}
+rig.net = net
+
+--- Nothing passes between them, in either direction, until healed. Nobody is told: what was sent is sent again, later
+--- and later, as TCP does.
+---@return net
+function net:partition(a, b) end
+
+--- Nothing passes from a to b. What b sends arrives.
+---@return net
+function net:oneway(a, b) end
+
+--- That part of what is sent, a number from 0 to 1 or `"5%"`, is lost and sent again 200 ms later or more: on all ways, or
+--- between two nodes.
+---@param p number|string
+---@return net
+function net:loss(p, a, b) end
+
+--- Ends partitions and losses, everywhere or between two nodes. What was held back goes on when it is sent again next.
+---@return net
+function net:heal(a, b) end
+
+--- How long the way takes, a duration or a distribution (`fault.normal(...)`): everywhere or between two nodes.
+---@param delay duration
+---@return net
+function net:latency(delay, a, b) end
+
+--- Bytes a second that a way carries, all connections on it together; 0: no limit.
+---@param bytes_per_s integer|string
+---@return net
+function net:rate(bytes_per_s, a, b) end
+
+--- The link between two nodes: the same as above without naming them, and a place for fault rules, if one of the nodes is
+--- a client that connects to the other.
+---@return net_link
+function net:link(a, b) end
+
+--- What `net:link` returns; its rules and actions are those of a `link`.
+---@class net_link
+---@field name string
+---@field up place Begins a rule on what goes from client to broker.
+---@field down place Begins a rule on what goes from broker to client.
+---@field both place Begins a rule on both directions.
+local net_link = {}
+
+--- Begins a rule on both directions.
+---@return rule_sentence
+function net_link:on(what, ...) end
+
+--- Nothing passes, in either direction.
+---@return net_link
+function net_link:partition() end
+
+--- Nothing passes from the first node to the second.
+---@return net_link
+function net_link:oneway() end
+
+--- Ends both, and loss.
+---@return net_link
+function net_link:heal() end
+
+--- That part of what is sent is lost and sent again later.
+---@param p number|string
+---@return net_link
+function net_link:loss(p) end
+
+--- How long the way takes, a duration or a distribution.
+---@param delay duration
+---@return net_link
+function net_link:latency(delay) end
+
+--- Bytes a second that a way carries; 0: no limit.
+---@param bytes_per_s integer|string
+---@return net_link
+function net_link:rate(bytes_per_s) end
+
+--- Resets the connection.
+function net_link:rst() end
+
+--- Half-closes it.
+function net_link:fin() end
+
+--- From now on nothing passes on it, and neither end is told.
+function net_link:vanish() end
+
+--- Stops the flow both ways until `resume`.
+function net_link:stall() end
+
+--- Ends a stall.
+function net_link:resume() end
+
+--- Closes it in order.
+function net_link:close() end
+
+--- `rig.clock(node)`: the clock that a node goes by, or a list of them, in simulation.
+---@class clock
+local clock = {}
+
+--- Goes forward by that much, or back: `jump "1h"`, `jump "-5s"`, `jump(-5)`.
+---@param by duration
+---@return clock
+function clock:jump(by) end
+
+--- Shows `a` seconds in `b` real ones: `drift(11, 10)` is fast, `drift(1, 1)` is right again.
+---@param a integer
+---@param b integer
+---@return clock
+function clock:drift(a, b) end
+
+--- The clock of a node, or of a list of nodes.
+---@return clock
+function rig.clock(node) end
 
 --# Expectations
 

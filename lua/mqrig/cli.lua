@@ -162,6 +162,9 @@ end
 --- The exit status for these arguments (argv[1] is the first after the program's name).
 function M.main(argv)
   local words = table.move(argv, 1, #argv, 1, {})
+  if words[1] == require("mqrig.twice").VERB and words[2] then
+    return require("mqrig.twin").main(words[2])
+  end
   local cli = build(words)
   cli.program = argv[0] or "mqrig"
   if #words == 0 then

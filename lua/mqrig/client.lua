@@ -10,6 +10,7 @@ local link = require "mqrig.link"
 local mqttproxy = require "mqrig.mqttproxy"
 local object = require "mqrig.object"
 local rule = require "mqrig.rule"
+local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
 local websocket = require "mqrig.websocket"
 
@@ -231,7 +232,7 @@ end
 --- `scenario`: the context that owns it. `id` and `name` are given by it where the options have none.
 function M.new(scenario, options, id, name)
   options = blame.options(options, known, "client")
-  local real = blame.call(core.mqtt.createclient, create_options(options))
+  local real = blame.call(simulation.at, options.name or name, core.mqtt.createclient, create_options(options))
   local self = {
     scenario = scenario,
     options = options,

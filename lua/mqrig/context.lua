@@ -6,6 +6,7 @@ local failure = require "mqrig.failure"
 local object = require "mqrig.object"
 local random = require "mqrig.random"
 local show = require "mqrig.show"
+local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
 
 local M = {}
@@ -60,6 +61,7 @@ end
 
 --- A mosquitto of the scenario's own: t:mosquitto { conf = "max_inflight_messages 1" }.
 function Context:mosquitto(options)
+  simulation.needs_real("t:mosquitto", "it has no processes")
   return require("mqrig.mosquitto").new(self, options, next_name(self, "mosquitto"))
 end
 
@@ -105,6 +107,7 @@ end
 
 --- A child process: t:process { "program", "argument" }.
 function Context:process(argv)
+  simulation.needs_real("t:process", "it has no processes")
   return require("mqrig.process").new(self, argv)
 end
 
@@ -117,9 +120,11 @@ function Context:sleep(duration)
   task.sleep(blame.duration_ns(duration, "t:sleep"))
 end
 
---- Seconds since the scenario began.
+--- Seconds since the scenario began. Virtual time stands still while code runs, which real time never does: what a task
+--- does takes 1 ns there, so that no wait seems shorter than it was, by the rounding of a difference of two times.
 function Context:now()
-  return (core.now() - self.began_ns) / 1e9
+  local ran_ns = self.net == "sim" and self.scheduler.runs or 0
+  return (core.now() - self.began_ns + ran_ns) / 1e9
 end
 
 --- Waits until fn() gives a true value, which it returns; looks after everything that happens.

@@ -32,9 +32,16 @@ function M.raise(fields)
   error(M.new(fields), 0)
 end
 
+--- Asked for more to say about a wait in vain: nil, or a sentence.
+function M.more_about_late() end
+
 --- A wait that was in vain: "no PUBACK came within 5 s".
 function M.late(what, within_ns, hint)
-  M.raise { message = ("%s within %g s%s"):format(what, within_ns / 1e9, hint and ": " .. hint or "") }
+  local more = M.more_about_late()
+  M.raise {
+    message = ("%s within %g s%s%s"):format(what, within_ns / 1e9, hint and ": " .. hint or "",
+      more and "\n" .. more or ""),
+  }
 end
 
 local Skip = { __name = "skip" }

@@ -13,6 +13,12 @@ local parts = {
   fault = function()
     return require "mqrig.fault"
   end,
+  net = function()
+    return require("mqrig.simnetwork").net
+  end,
+  clock = function()
+    return require("mqrig.simnetwork").clock
+  end,
   version = function()
     return require("mqrig.core").version
   end,

@@ -8,6 +8,7 @@ local core = require "mqrig.core"
 local near = require "mqrig.near"
 local paths = require "mqrig.paths"
 local registry = require "mqrig.registry"
+local sandbox = require "mqrig.sandbox"
 
 local M = {}
 
@@ -20,7 +21,7 @@ local FUNCTIONS = {
 }
 
 -- What a file has mostly as locals of the same name.
-local EXPORTS = { "rig", "mqtt", "scenario", "expect", "fault" }
+local EXPORTS = { "rig", "mqtt", "scenario", "expect", "fault", "net", "clock" }
 
 local loading = false
 
@@ -141,10 +142,24 @@ end
 local function find_module(folder, name)
   local stem = paths.join(folder, (name:gsub("%.", "/")))
   for _, path in ipairs { stem .. ".lua", stem .. "/init.lua" } do
-    if paths.exists(path) then
+    if paths.exists(paths.at(path)) then
       return path
     end
   end
+end
+
+--- The code of a file, under the name that it is shown by.
+function M.chunk(path, env)
+  local file, problem = io.open(paths.at(path), "rb")
+  if not file then
+    return nil, "cannot open " .. problem
+  end
+  local code = file:read "a"
+  file:close()
+  if not code then
+    return nil, "cannot read " .. path
+  end
+  return load((code:gsub("^#[^\n]*", "", 1)), "@" .. path, "t", env)
 end
 
 -- In Lua, not by the library's C function: a module body may wait when a scenario requires it.
@@ -169,7 +184,7 @@ local function requiring(env, folder)
       end
       return found
     end
-    local chunk, message = loadfile(path, "t", env)
+    local chunk, message = M.chunk(path, env)
     if not chunk then
       error(message, 0)
     end
@@ -197,6 +212,9 @@ function M.environment(folder)
   coroutines(env)
   loaders(env)
   requiring(env, folder)
+  if sandbox.is_installed() then
+    sandbox.adapt(env)
+  end
   return seal(env)
 end
 
@@ -229,14 +247,14 @@ end
 
 local function run_chunk(chunk, time_s)
   loading = true
-  local ok, problem = core.guarded(core.now() + math.floor((time_s or M.LOAD_TIME_S) * 1e9), chunk)
+  local ok, problem = core.guarded(core.real_now() + math.floor((time_s or M.LOAD_TIME_S) * 1e9), chunk)
   loading = false
   return ok, problem
 end
 
 --- Loads one file: its scenarios, or nil and { file=, line= or nil, message=, traceback= or nil }.
 function M.file(file, memory_bytes, time_s)
-  local chunk, problem = loadfile(file, "t", M.environment(paths.folder(file)))
+  local chunk, problem = M.chunk(file, M.environment(paths.folder(file)))
   local list
   if chunk then
     core.memory_limit(memory_bytes)

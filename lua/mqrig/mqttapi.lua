@@ -4,17 +4,23 @@
 
 local core = require "mqrig.core"
 local blame = require "mqrig.blame"
+local sandbox = require "mqrig.sandbox"
+local simulation = require "mqrig.simulation"
 
 local M = {}
 
 local made -- clients of the scenario that runs, as far as it holds on to them: one that it drops is collected
+local hosts = {} -- where each is at home
 
 local function createclient(...)
-  local client = blame.call(core.mqtt.createclient, ...)
-  if made then
-    made.count = made.count + 1
-    made[made.count] = client
+  if not made then
+    return blame.call(core.mqtt.createclient, ...)
   end
+  local host = ("client%d"):format(made.count + 1)
+  local client = blame.call(simulation.at, host, core.mqtt.createclient, ...)
+  made.count = made.count + 1
+  made[made.count] = client
+  hosts[client] = host
   return client
 end
 
@@ -26,7 +32,14 @@ M.api.createclient = createclient
 
 --- From now on clients are remembered.
 function M.begin()
-  made = setmetatable({ count = 0 }, { __mode = "v" })
+  local weak = simulation.is_on() and sandbox.setmetatable or setmetatable
+  made = weak({ count = 0 }, { __mode = "v" })
+  hosts = weak({}, { __mode = "k" })
+end
+
+--- The name of the host that a client of the scenario is at home on; nil: it is none.
+function M.host(client)
+  return hosts[client]
 end
 
 --- Closes those that there still are, newest first.

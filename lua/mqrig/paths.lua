@@ -31,6 +31,18 @@ function M.shown(path)
   return path
 end
 
+local root -- where relative names begin; nil: in the working directory
+
+--- Names that are shown keep their meaning when the working directory is another from now on.
+function M.keep_root(folder)
+  root = folder
+end
+
+--- The file that is shown by this name, for opening it.
+function M.at(path)
+  return root and path:sub(1, 1) ~= "/" and root .. "/" .. path or path
+end
+
 function M.folder(path)
   return path:match "^(.*)/[^/]*$" or "."
 end

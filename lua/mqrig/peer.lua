@@ -8,6 +8,7 @@ local object = require "mqrig.object"
 local play = require "mqrig.play"
 local rule = require "mqrig.rule"
 local websocket = require "mqrig.websocket"
+local simulation = require "mqrig.simulation"
 local wire = require "mqrig.wire"
 
 local M = {}
@@ -267,7 +268,7 @@ function M.new(scenario, options, name, scripted)
     given[key] = value
   end
   given.ws = websocket.options(options.ws)
-  self.peer = blame.call(core.peer, given)
+  self.peer = blame.call(simulation.at, self.name, core.peer, given)
   self.url = self.peer:url()
   listen(self, self.peer)
   scenario:own(self)

@@ -6,6 +6,7 @@ local link = require "mqrig.link"
 local log = require "mqrig.log"
 local object = require "mqrig.object"
 local show = require "mqrig.show"
+local simulation = require "mqrig.simulation"
 
 local M = {}
 
@@ -160,7 +161,7 @@ function M.new(scenario, options, name)
     conns = {},
     lines = log.new(options.name or name),
   }, M.meta)
-  self.proxy = blame.call(core.proxy, {
+  self.proxy = blame.call(simulation.at, self.name, core.proxy, {
     url = options.url or M.URL,
     upstream = self.upstream,
     name = self.name,

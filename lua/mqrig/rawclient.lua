@@ -7,6 +7,7 @@ local link = require "mqrig.link"
 local object = require "mqrig.object"
 local rule = require "mqrig.rule"
 local show = require "mqrig.show"
+local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
 local websocket = require "mqrig.websocket"
 local wire = require "mqrig.wire"
@@ -137,7 +138,7 @@ function computed:sys()
   return place
 end
 
-M.meta = object.class("raw client", Raw, computed, "name", "found wanted wanted_bytes waiters raw")
+M.meta = object.class("raw client", Raw, computed, "name url", "found wanted wanted_bytes waiters raw")
 M.meta.__close = Raw.close
 
 local function is_settled(self)
@@ -170,13 +171,15 @@ function M.new(scenario, options, name)
   local self = setmetatable({
     scenario = scenario,
     name = options.name or name,
+    url = url,
     pending = { bytes = "" },
     opened = false,
     ended = false,
     how = "it is not open yet",
     why = "",
   }, M.meta)
-  self.raw = blame.call(core.rawclient, url, timeout_ns, handlers(self), { ws = websocket.options(options.ws) })
+  self.raw = blame.call(simulation.at, self.name, core.rawclient, url, timeout_ns, handlers(self),
+    { ws = websocket.options(options.ws) })
   scenario:own(self)
   if not task.wait_for(self, is_settled, within_ns, "the connection") then
     failure.late(("%s: no connection to %s"):format(self.name, url), within_ns)

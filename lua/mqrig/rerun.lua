@@ -6,6 +6,10 @@ local text = require "mqrig.text"
 local M = {}
 
 local function add_values(words, field, value)
+  if field.kind == "flag" then
+    words[#words + 1] = value and settings_.flag(field) or nil
+    return
+  end
   for _, one in ipairs(field.kind == "list" and value or { value }) do
     if field.name == "param" then
       one = one[1] .. "=" .. one[2]

@@ -15,6 +15,7 @@ local pool = require "mqrig.pool"
 local progress = require "mqrig.progress"
 local report = require "mqrig.report"
 local rerun = require "mqrig.rerun"
+local sandbox = require "mqrig.sandbox"
 local select_ = require "mqrig.select"
 local text = require "mqrig.text"
 
@@ -67,7 +68,7 @@ Run.__index = Run
 local function new_run(settings, selected, errors)
   return setmetatable({
     settings = settings, selected = selected, errors = errors, round = 1, position = 0, number = 0, started = 0,
-    passed = 0, failed = 0, skipped = 0, failures = {}, verdicts = {}, troubles = {},
+    passed = 0, failed = 0, skipped = 0, failures = {}, verdicts = {}, troubles = {}, virtual_ns = 0,
     rounds = settings.until_fail and not settings.given["repeat"] and math.huge or settings["repeat"],
   }, Run)
 end
@@ -113,6 +114,7 @@ function Run:take_result(job, given)
   local result = judge(self, given)
   local scenario = self.selected[job.scenario]
   self.number = self.number + 1
+  self.virtual_ns = self.virtual_ns + (result.duration_ns or 0)
   count_verdict(self, job, result)
   self.internal = self.internal or (result.verdict == "failed" and result.internal)
   self.environment = self.environment or (result.failure and result.failure.environment)
@@ -144,7 +146,8 @@ function Run:next_job()
     local run_seed = (self.settings.seed + self.round - 1) & math.maxinteger
     local job = {
       scenario = self.position, round = self.round, run_seed = run_seed, seed = seed_of(scenario, run_seed),
-      timeout_s = scenario.timeout_s or self.settings.timeout,
+      timeout_s = self.settings.net == "sim" and self.settings.real_timeout or scenario.timeout_s
+        or self.settings.timeout,
     }
     self:emit("scenario_begin", { scenario = scenario, round = self.round })
     local reason = skip_reason(scenario, self.settings)
@@ -241,7 +244,7 @@ local function begin(self)
   local total = self:total()
   self:emit("run_begin", {
     version = core.version, seed = s.seed, broker = s.broker, net = s.net, mqtt = s.mqtt, jobs = s.jobs,
-    total = total and total + #self.errors, wall_clock_s = core.wall_clock(),
+    total = total and total + #self.errors, wall_clock_s = s.net == "sim" and core.sim.epoch_s or core.wall_clock(),
   })
   for _, problem in ipairs(self.errors) do
     self:emit("file_error", problem)
@@ -250,9 +253,11 @@ end
 
 local function finish(self, began_ns)
   local total = self:total() or self.started
+  local virtual = self.settings.net == "sim" -- then no report tells how fast this machine is
   self:emit("run_end", {
     passed = self.passed, failed = self.failed, skipped = self.skipped, file_errors = #self.errors,
-    not_run = math.max(0, total - self.number), duration_ns = core.now() - began_ns, ended = self.ended,
+    not_run = math.max(0, total - self.number), ended = self.ended,
+    duration_ns = virtual and self.virtual_ns or core.now() - began_ns,
     failures = self.failures,
   })
   for _, sentence in ipairs(self.reports:close()) do
@@ -279,6 +284,9 @@ function M.collect(arguments, settings)
   local given = #arguments > 0
   if not given and not paths.is_directory "scenarios" then
     return nil, "there is no directory scenarios/ here: name files or directories to run", M.NOTHING
+  end
+  if settings.net == "sim" then
+    sandbox.install()
   end
   local entries, sentence = paths.expand(given and arguments or { "scenarios" })
   if not entries then

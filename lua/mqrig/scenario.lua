@@ -5,7 +5,9 @@ local blame = require "mqrig.blame"
 local context = require "mqrig.context"
 local failure = require "mqrig.failure"
 local mqttapi = require "mqrig.mqttapi"
+local paths = require "mqrig.paths"
 local rule = require "mqrig.rule"
+local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
 local units = require "mqrig.units"
 
@@ -28,15 +30,13 @@ local function skip_reason(scenario, options)
   local broker, net = options.broker or "builtin", options.net or "real"
   if scenario.net and scenario.net ~= net then
     return ("needs --net %s"):format(scenario.net)
-  elseif net ~= "real" then
-    return "--net sim is not in this version"
   elseif scenario.broker and scenario.broker ~= broker then
     return ("needs --broker %s"):format(scenario.broker)
   end
 end
 
 local function source_line(file, number)
-  local handle = file and io.open(file, "r")
+  local handle = file and io.open(paths.at(file), "r")
   if not handle then
     return nil
   end
@@ -104,12 +104,13 @@ local function describe(failed)
   return f
 end
 
--- What the main task stood at when its time was over.
-local function timeout_failure(main, timeout_ns)
+-- What the main task stood at when its time, "10 s" or "10 s of virtual time", was over.
+local function timeout_failure(main, time)
   local awaiting = main.awaiting and ", while awaiting " .. main.awaiting or ""
   local file, line = blame.where(main.co)
+  local deadlock = simulation.deadlock()
   return {
-    message = ("the scenario did not end within %s%s"):format(units.show_duration_ns(timeout_ns), awaiting),
+    message = ("the scenario did not end within %s%s%s"):format(time, awaiting, deadlock and "\n" .. deadlock or ""),
     file = file,
     line = line,
     traceback = blame.traceback(main.co),
@@ -128,22 +129,27 @@ local function unmet_failure(t)
   end
 end
 
--- Runs fn(...) as the only task of interest; returns nil or its failure.
-local function run_task(scheduler, timeout_ns, fn, ...)
-  local deadline_ns = core.now() + timeout_ns
-  scheduler.deadline_ns = deadline_ns + GUARD_NS
+-- Runs fn(...) as the only task of interest; returns nil or its failure. In simulation there is a limit on real time
+-- besides, `real_ns`.
+local function run_task(scheduler, timeout_ns, real_ns, fn, ...)
+  local virtual = simulation.is_on()
+  local began_ns, real_began_ns = core.now(), core.real_now()
+  scheduler.deadline_ns = real_began_ns + (virtual and real_ns or timeout_ns) + GUARD_NS
   scheduler.failure = nil
   local main = scheduler:spawn(fn, ...)
-  local outcome, reason = scheduler:run(main, deadline_ns)
+  local outcome, reason = scheduler:run(main, began_ns + timeout_ns, virtual and real_began_ns + real_ns)
   local failed
   if outcome == "failed" then
     failed = describe(scheduler.failure)
   elseif outcome == "timeout" then
-    failed = timeout_failure(main, timeout_ns)
+    failed = timeout_failure(main, units.show_duration_ns(timeout_ns) .. (virtual and " of virtual time" or ""))
+  elseif outcome == "real timeout" then
+    failed = timeout_failure(main, ("%s of real time (--real-timeout), in which %s of virtual time went by"):format(
+      units.show_duration_ns(real_ns), units.show_duration_ns(core.now() - began_ns)))
   elseif outcome == "stopped" then
     failed = { message = reason, stopped = true }
   end
-  scheduler.deadline_ns = core.now() + GUARD_NS -- for what closes when tasks are ended
+  scheduler.deadline_ns = core.real_now() + GUARD_NS -- for what closes when tasks are ended
   scheduler:cancel_all()
   return failed
 end
@@ -155,7 +161,7 @@ local function close_all(scheduler, t)
   for i = #owned, 1, -1 do
     local thing = owned[i]
     owned[i] = nil
-    local failed = run_task(scheduler, CLOSE_NS, thing.close, thing)
+    local failed = run_task(scheduler, CLOSE_NS, CLOSE_NS, thing.close, thing)
     if failed and not failed.stopped then
       first = first or failed
     end
@@ -214,7 +220,8 @@ end
 
 local function run_body(scenario, options, scheduler, t)
   local timeout_s = options.timeout_s or scenario.timeout_s or M.TIMEOUT_S
-  local failed = run_task(scheduler, math.floor(timeout_s * 1e9), body, scenario, t)
+  local real_s = options.real_timeout_s or simulation.REAL_S
+  local failed = run_task(scheduler, math.floor(timeout_s * 1e9), math.floor(real_s * 1e9), body, scenario, t)
   return failed or unmet_failure(t)
 end
 
@@ -234,9 +241,14 @@ local function run_open(scenario, options, result)
   local timeline = core.timeline()
   core.use_timeline(timeline)
   local scheduler = task.new(0, function()
-    return stop_reason or (options.stop and options.stop())
+    return stop_reason or (options.stop and options.stop(timeline))
   end)
   prepare(options, scheduler)
+  if simulation.is_on() then
+    simulation.tell_waiting(function()
+      return scheduler:waiting()
+    end)
+  end
   local t = new_context(scenario, options, scheduler, timeline)
   local failed = run_body(scenario, options, scheduler, t)
   core.memory_limit(0)
@@ -266,23 +278,46 @@ local function run_open(scenario, options, result)
   if capture == "always" or (failed and capture == "on-failure") then
     result.timeline = timeline
   end
+  if options.trace then
+    options.trace(timeline)
+  end
+  if simulation.is_on() then
+    result.hash = simulation.hash(timeline)
+  end
   core.use_timeline(nil)
 end
 
---- Runs a scenario of the registry. `options`: seed, broker, net, params, faults, timeout_s, capture, memory. The
---- world is open.
---- Returns { verdict = "passed" | "failed" | "skipped", reason, duration_ns, failure, timeline, logs, stopped }.
+-- The same in a virtual world of its own.
+local function run_virtual(scenario, options, result)
+  simulation.enter(scenario, options)
+  local began_ns = core.now()
+  local ok, problem = xpcall(run_open, debug.traceback, scenario, options, result)
+  result.duration_ns = core.now() - began_ns
+  simulation.leave()
+  if not ok then
+    error(problem, 0)
+  end
+end
+
+--- Runs a scenario of the registry. `options`: seed, broker, net, params, faults, timeout_s, real_timeout_s, capture,
+--- memory; stop(timeline) is asked every turn for a reason to end, trace(timeline) is called when all is over. The
+--- world is open; with net = "sim" the scenario gets a virtual one of its own.
+--- Returns { verdict = "passed" | "failed" | "skipped", reason, duration_ns, failure, timeline, logs, stopped, hash }.
 function M.run(scenario, options)
   options = options or {}
-  local began_ns = core.now()
   local reason = skip_reason(scenario, options)
   local result = { verdict = "skipped", reason = reason, duration_ns = 0, logs = {} }
   if not reason then
-    run_open(scenario, options, result)
+    local began_ns = core.now()
+    if options.net == "sim" then
+      run_virtual(scenario, options, result)
+    else
+      run_open(scenario, options, result)
+      result.duration_ns = core.now() - began_ns
+    end
     result.verdict = result.failure and "failed" or result.skip and "skipped" or "passed"
     result.reason = result.failure and result.failure.message or result.skip
   end
-  result.duration_ns = core.now() - began_ns
   return result
 end
 

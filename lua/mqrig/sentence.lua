@@ -187,7 +187,7 @@ M.actions = {
 M.obligations = { must_fire = { "integer?" }, may_fire = {}, name = { "text" } }
 
 local needs_tls = "it is about TLS, which connections of this version do not have"
-local needs_simulation = "it exists in simulation only, and this is a real network"
+local of_network = "it is done by the network, not by a rule: rig.net:partition(a, b), :oneway(a, b), :loss(p), :heal()"
 
 --- Words that can do nothing here, and why.
 M.absent = {
@@ -195,10 +195,10 @@ M.absent = {
   alert = needs_tls,
   stall_at = needs_tls,
   close_without_notify = needs_tls,
-  loss = needs_simulation,
-  partition = needs_simulation,
-  oneway = needs_simulation,
-  heal = needs_simulation,
+  loss = of_network,
+  partition = of_network,
+  oneway = of_network,
+  heal = of_network,
 }
 
 --- "name value value"

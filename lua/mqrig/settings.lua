@@ -42,6 +42,10 @@ M.fields = {
     help = "seed of all that is random (default: a new one; always printed)" },
   { name = "timeout", kind = "value", argument = "D", check = checks.duration, default = 10, again = true,
     group = "how", help = "for a scenario that states none, as in 500ms, 30s, 2m (default 10s)" },
+  { name = "real_timeout", kind = "value", argument = "D", check = checks.duration, default = 60, again = true,
+    group = "how", help = "of real time, for a scenario with --net sim, where --timeout is virtual (default 60s)" },
+  { name = "twice", kind = "flag", again = true, group = "how",
+    help = "with --net sim: run each again in another process, and fail where it differs" },
   { name = "run_timeout", kind = "value", argument = "D", check = checks.duration, group = "how",
     help = "for the whole run; expired: exit 124" },
   { name = "repeat", kind = "value", argument = "N", check = checks.whole(1, M.REPEAT_MAX), default = 1, group = "how",
@@ -56,7 +60,7 @@ M.fields = {
   { name = "broker", kind = "value", argument = "builtin|mosquitto|URL", check = checks.broker, default = "builtin",
     again = true, group = "what", help = "the broker under test (default builtin)" },
   { name = "net", kind = "value", argument = "real|sim", check = checks.net, default = "real", again = true,
-    group = "what", help = "real sockets, or the simulator, which this build has not yet (default real)" },
+    group = "what", help = "real sockets, or virtual hosts in virtual time, from the seed (default real)" },
   { name = "mqtt", short = "V", kind = "value", argument = "3.1.1|5", check = checks.version, default = "3.1.1",
     again = true, group = "what", help = "version of MQTT; this build speaks 3.1.1" },
   { name = "fault", kind = "list", argument = "RULE", check = checks.rule, split = ";", again = true, group = "what",
@@ -201,7 +205,21 @@ function M.resolve(arguments, getenv, file)
   if settings.verbose and settings.quiet then
     return nil, "-v/--verbose and -q/--quiet exclude each other"
   end
+  local sentence = M.check_simulation(settings)
+  if sentence then
+    return nil, sentence
+  end
   return M.check_reports(settings)
+end
+
+--- What a simulated network cannot have.
+function M.check_simulation(settings)
+  if settings.net == "sim" and settings.broker ~= "builtin" then
+    return ("--net sim has the built-in broker only, not --broker %s, which is on a real network"):format(
+      settings.broker)
+  elseif settings.twice and settings.net ~= "sim" then
+    return "--twice is for --net sim: on a real network no two runs are the same"
+  end
 end
 
 --- At most one report may go to standard output, and no two into one file. If none goes there, pretty does.
@@ -249,7 +267,7 @@ function M.read_file(path)
   if not chunk then
     return nil, problem
   end
-  local ok, values = core.guarded(core.now() + M.FILE_TIME_S * 1000000000, chunk)
+  local ok, values = core.guarded(core.real_now() + M.FILE_TIME_S * 1000000000, chunk)
   if not ok then
     return nil, (tostring(values):gsub("\nstack traceback:.*$", ""))
   elseif values ~= nil and type(values) ~= "table" then

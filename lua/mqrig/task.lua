@@ -126,11 +126,13 @@ function M.sleep(ns)
   M.suspend(core.now() + ns, "the end of a sleep")
 end
 
---- `deadline_ns`: code that has not given way by then is stopped. `stop()`: a reason to end, or nil; asked every turn.
+--- `deadline_ns`, of the real clock: code that has not given way by then is stopped. `stop()`: a reason to end, or nil;
+--- asked every turn.
 function M.new(deadline_ns, stop)
   return setmetatable({
     deadline_ns = deadline_ns,
     stop = stop,
+    runs = 0, -- how often a task has run on
     ready = {},
     conditions = {},
     live = {},
@@ -168,6 +170,7 @@ local function resume(task)
   local before = current
   current = task
   task.awaiting = nil
+  task.scheduler.runs = task.scheduler.runs + 1
   local start = task.start
   if start then
     task.start = nil
@@ -267,9 +270,23 @@ local function turn(self, until_ns)
   end
 end
 
---- Runs until `main` is done: "done"; a task failed: "failed"; `deadline_ns` passed: "timeout"; or "stopped" and the
---- reason.
-function Scheduler:run(main, deadline_ns)
+--- What every task that waits stands at, a line each, the scenario's own first.
+function Scheduler:waiting()
+  local lines = {}
+  for task in pairs(self.live) do
+    if task.awaiting then
+      local file, line = blame.where(task.co)
+      local where = file and (" at %s:%d"):format(file, line) or ""
+      table.insert(lines, task == self.main and 1 or #lines + 1,
+        (task == self.main and "the scenario" or "a task") .. where .. " awaits " .. task.awaiting)
+    end
+  end
+  return lines
+end
+
+--- Runs until `main` is done: "done"; a task failed: "failed"; `deadline_ns` passed: "timeout"; the real clock has come
+--- to `real_ns` (nil: never): "real timeout"; or "stopped" and the reason.
+function Scheduler:run(main, deadline_ns, real_ns)
   self.main = main
   while true do
     run_ready(self, main)
@@ -285,6 +302,8 @@ function Scheduler:run(main, deadline_ns)
     local now_ns = core.now()
     if now_ns >= deadline_ns then
       return "timeout"
+    elseif real_ns and core.real_now() >= real_ns then
+      return "real timeout"
     end
     turn(self, turn_until(self, deadline_ns, now_ns))
     if self.failure then

@@ -7,6 +7,7 @@ local core = require "mqrig.core"
 local capture = require "mqrig.capture"
 local checks = require "mqrig.checks"
 local dkjson = require "dkjson"
+local twice = require "mqrig.twice"
 
 local M = {}
 
@@ -32,6 +33,11 @@ local function portable(value, depth)
     return value
   end
   return tostring(value)
+end
+
+--- A result as it travels.
+function M.portable(result)
+  return portable(result, 0)
 end
 
 -- The scenario's defaults, changed by -p; a text becomes what its default is.
@@ -68,8 +74,9 @@ local function options_of(scenario, job, settings, hooks)
   return {
     seed = job.seed, run_seed = job.run_seed, broker = settings.broker, net = settings.net, version = settings.mqtt,
     params = params, faults = settings.fault, memory = settings.memory, capture = settings.capture, out = settings.out,
-    timeout_s = scenario.timeout_s or settings.timeout, verbose = settings.verbose, stop = hooks.stop, log = hooks.log,
-    closing = hooks.closing, progress = hooks.progress,
+    timeout_s = scenario.timeout_s or settings.timeout, real_timeout_s = settings.real_timeout,
+    verbose = settings.verbose, log = hooks.log, stop = hooks.stop, trace = hooks.trace, closing = hooks.closing,
+    progress = hooks.progress,
   }
 end
 
@@ -108,16 +115,14 @@ local function keep_logs(result, logs)
   result.logs = all
 end
 
-local function run(scenario, job, settings, hooks)
+--- Runs it and returns its result, `timeline` among it if that is wanted. Hooks, all optional: stop, closing, progress,
+--- trace.
+function M.run_once(scenario, job, settings, hooks)
   local logs = {}
-  local options, sentence = options_of(scenario, job, settings, {
-    stop = hooks.stop,
-    closing = hooks.closing,
-    progress = hooks.progress,
-    log = function(line)
-      logs[#logs + 1] = tostring(line)
-    end,
-  })
+  hooks.log = function(line)
+    logs[#logs + 1] = tostring(line)
+  end
+  local options, sentence = options_of(scenario, job, settings, hooks)
   if not options then
     return failed(sentence)
   end
@@ -133,6 +138,25 @@ local function run(scenario, job, settings, hooks)
   result.duration_ns = result.duration_ns or core.now() - began_ns
   core.end_orphans()
   keep_logs(result, logs)
+  return result
+end
+
+-- Where it is to be run twice: a second run that differs makes it fail.
+local function run(scenario, job, settings, hooks)
+  local trace
+  if settings.twice then
+    hooks.trace = function(timeline)
+      trace = { hashes = timeline:hashes(), lines = timeline:lines(twice.LINES_MAX), last = timeline:last() }
+    end
+  end
+  local result = M.run_once(scenario, job, settings, hooks)
+  if trace and not result.interrupted then
+    local timeline = result.timeline
+    result.timeline = nil
+    result.failure = twice.check(scenario, job, settings, M.portable(result), trace) or result.failure
+    result.verdict = result.failure and "failed" or result.verdict
+    result.timeline = timeline
+  end
   keep_timeline(scenario, job, settings, result)
   return result
 end
@@ -168,7 +192,7 @@ function M.body(channel, scenarios, settings)
       })
       io.stdout:flush()
       io.stderr:flush()
-      channel:send(dkjson.encode(portable(result, 0)))
+      channel:send(dkjson.encode(M.portable(result)))
       collectgarbage()
     else
       core.turn()

@@ -99,11 +99,11 @@ scenario("acknowledgements in any order complete the messages that they name", {
   for i = 1, 4 do
     tokens[i] = c:send("codes/acks", "x", { qos = 1 })
   end
-  c:wait_sent("PUBLISH", { packet_id = 4 })
-  for _, id in ipairs { 3, 1, 4, 2 } do
+  t:wait(function() return #peer:received("PUBLISH") == 4 end)
+  for done, id in ipairs { 3, 1, 4, 2 } do
     peer:send("PUBACK", { packet_id = id })
     expect(tokens[id]:wait()):equals(mqtt.SUCCESS)
-    expect(c.inflight + #peer:received("PUBLISH")):is_between(4, 7)
+    expect(c.inflight):equals(4 - done)
   end
   expect(c.inflight):equals(0)
 end)
@@ -165,6 +165,7 @@ scenario("also when the client is busy writing and its write is what fails", { t
   peer:send("PUBACK", { packet_id = 1 })
   conn:rst()
   t:wait(function() return not conn.is_open end)
+  t:sleep(0.05) -- the reset is on its way, and a client that does not read does not notice it
   local second = c:send("codes/acks", "y", { qos = 1 })
   c.link:resume()
   expect(c:wait_lost()):equals(-1)

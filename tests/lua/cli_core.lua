@@ -19,6 +19,7 @@ end
 function core.now()
   return math.floor(os.clock() * 1e9)
 end
+core.real_now = core.now
 
 function core.guarded(deadline_ns, fn, ...)
   local arguments = table.pack(...)

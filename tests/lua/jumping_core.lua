@@ -10,6 +10,7 @@ core.entries = {}
 function core.now()
   return now_ns
 end
+core.real_now = core.now
 
 --- Makes `fn` be called in the turn that reaches that time.
 function core.timer(at_ns, fn)

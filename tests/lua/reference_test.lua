@@ -64,6 +64,9 @@ local classes = {
   proxied_connection = require("mqrig.proxy").conn_meta,
   proxy = require("mqrig.proxy").meta,
   rule = require("mqrig.rule").handle_meta,
+  net = require("mqrig.simnetwork").meta,
+  net_link = require("mqrig.simnetwork").link_meta,
+  clock = require("mqrig.simnetwork").clock_meta,
 }
 for name, meta in pairs(classes) do
   same(name, stub_names(name), object.names(meta))

@@ -1,0 +1,123 @@
+-- simulation: the virtual world of one scenario: entered before it runs, left when all that it made is closed.
+--
+-- Whoever makes something makes it through `at`, so that it has a host of its own, called as it is called. In the real
+-- world all of this does nothing.
+
+local core = require "mqrig.core"
+local blame = require "mqrig.blame"
+local failure = require "mqrig.failure"
+local sandbox = require "mqrig.sandbox"
+
+local M = {}
+
+M.REAL_S = 60 -- of real time, for a scenario in simulation, unless told otherwise
+M.HOST_MAX = 63 -- bytes of a host's name
+M.WAITING_MAX = 8 -- lines about what waits
+
+local current -- { scenario=, kept=, tasks=fn() } of the scenario that runs in simulation
+
+--- Whether the scenario that runs is simulated.
+function M.is_on()
+  return current ~= nil
+end
+
+--- Raises at the line that wants what simulation cannot give: the scenario is skipped, or, if it is declared for
+--- simulation only, has failed.
+function M.refuse(what, why)
+  local sentence = ("%s is not there in simulation: %s"):format(what, why)
+  if current.scenario.net == "sim" then
+    failure.raise { message = sentence }
+  end
+  local file, line = blame.where()
+  failure.skip(file and ("%s (%s:%d)"):format(sentence, file, line) or sentence)
+end
+
+--- The same, where it is asked for in either world.
+function M.needs_real(what, why)
+  if current then
+    M.refuse(what, why)
+  end
+end
+
+--- Ends a scenario that runs on a real network here: what it asks for exists in simulation only.
+function M.needs_virtual(what)
+  if current then
+    return
+  end
+  local file, line = blame.where()
+  local sentence = ("%s exists in simulation only, and this is a real network (--net sim)"):format(what)
+  failure.skip(file and ("%s (%s:%d)"):format(sentence, file, line) or sentence)
+end
+
+--- The name of the host where what is called `name` is at home.
+function M.host(name)
+  local host = name:lower():gsub("[^a-z0-9_.-]", "-"):sub(1, M.HOST_MAX)
+  return (host == "main" or host == "") and host .. "-" or host
+end
+
+local function back(ok, ...)
+  core.sim.at(nil)
+  if not ok then
+    error((...), 0)
+  end
+  return ...
+end
+
+--- f(...), what it makes is at home on the host of that name.
+function M.at(name, f, ...)
+  if not current then
+    return f(...)
+  end
+  core.sim.at(M.host(name))
+  return back(pcall(f, ...))
+end
+
+failure.more_about_late = function()
+  return M.deadlock()
+end
+
+--- Begins the world of a scenario. `options`: seed, and what core.sim.enter takes.
+function M.enter(scenario, options)
+  core.sim.enter { seed = options.seed, whole = options.whole, in_order = options.in_order }
+  current = { scenario = scenario, kept = {} }
+  sandbox.begin(options.seed, M.refuse, options.log or print)
+end
+
+--- What a part of the library keeps for as long as the scenario's world lasts: `value` at first.
+function M.keep(key, value)
+  local kept = current.kept[key] or value
+  current.kept[key] = kept
+  return kept
+end
+
+--- The tasks of the scenario, for the list of what waits: `tasks()` gives { line, ... }.
+function M.tell_waiting(tasks)
+  current.tasks = tasks
+end
+
+--- All that has happened, as one word: on the timeline and in the network.
+function M.hash(timeline)
+  return ("%016x%016x"):format(timeline:hash(), core.sim.hash())
+end
+
+function M.leave()
+  sandbox.finish()
+  current = nil
+  core.sim.leave()
+end
+
+--- When nothing can happen any more: a text that says so and lists what waits; else nil.
+function M.deadlock()
+  if not current or core.sim.next() then
+    return nil
+  end
+  local lines = current.tasks and current.tasks() or {}
+  local more = core.sim.waiting()
+  table.move(more, 1, #more, #lines + 1, lines)
+  if #lines > M.WAITING_MAX then
+    lines = table.move(lines, 1, M.WAITING_MAX, 1, { [M.WAITING_MAX + 1] = ("%d more"):format(#lines - M.WAITING_MAX) })
+  end
+  return "deadlock: nothing can happen any more, and these wait: " .. table.concat(lines, "; ")
+end
+
+return M
