@@ -260,8 +260,11 @@ void evlisten_pause(struct net_listener *listener, bool paused) {
 bool evlisten_mute(struct net_listener *listener, bool muted, struct err *err) {
   struct evlisten *l = evlisten_of(listener);
   if (l->is_unix) return err_set(err, "who connects to a Unix socket is always answered");
-  evworld_deafen(l->source.fd, muted);
-  return true;
+  return evworld_deafen(l->source.fd, muted) ||
+         err_set(err,
+                 "a connect can go unanswered only with a filter on the socket, which the system refuses here "
+                 "(without the capability CAP_NET_ADMIN): %s",
+                 strerror(errno));
 }
 
 static void evlisten_remove_file(const struct evlisten *l) {

@@ -9,12 +9,12 @@
 
 #include "net/evlisten.h"
 
-void evworld_deafen(int fd, bool deaf) {
+bool evworld_deafen(int fd, bool deaf) {
   struct sock_filter drop[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
   struct sock_fprog program = { .len = 1, .filter = drop };
   int none = 0;
-  if (deaf) setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-  else setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none);
+  if (deaf) return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+  return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none) == 0 || errno == ENOENT;
 }
 
 void evworld_freed(struct evworld *w) {

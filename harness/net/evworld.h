@@ -27,8 +27,8 @@ static inline struct evworld *evworld_of(struct net *n) {
 }
 
 /* What comes in to that socket is dropped unread by the system, as if it had been lost on the way: connects, too, if it
- * listens. */
-void evworld_deafen(int fd, bool deaf);
+ * listens. False with errno where the system refuses that. */
+bool evworld_deafen(int fd, bool deaf);
 
 /* A descriptor was closed: listeners that wait for one try again. */
 void evworld_freed(struct evworld *w);

