@@ -5,17 +5,15 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "host/pcapng.h"
-#include "host/segment.h"
+#include "net/pcapng.h"
+#include "net/segment.h"
 #include "host/story.h"
 #include "mqtt/frame.h"
 
 #define CAPTURE_LINE_MAX    1024
 #define CAPTURE_CLIENT      0
 #define CAPTURE_BROKER      1
-#define CAPTURE_PORT_FIRST  2048 /* ports of clients that have none, or that of another */
 #define CAPTURE_PORTS_TRIED 64
-#define CAPTURE_SPACING     16000000 /* between the first sequence numbers of two connections */
 
 struct capture_conn {
   struct segment_link link;
@@ -117,37 +115,24 @@ static void capture_segment(struct capture *c, const struct story_line *line, un
     for (size_t i = 0; i < c->notes[ends[e]].count; i++) comments[count++] = slice_text(c->notes[ends[e]].texts[i]);
   buffer_init(&frame, SEGMENT_FRAME_MAX);
   segment_write(&frame, &capture_conn(c, line)->link, from, flags, payload);
-  pcapng_packet(c->to, c->now_ns, buffer_slice(&frame), comments, count);
+  pcapng_packet(c->to, 0, c->now_ns, buffer_slice(&frame), comments, count);
   buffer_fini(&frame);
   for (int e = 0; e < 2; e++) capture_forget(&c->notes[ends[e]]);
 }
 
 /* By a conversation before it: two of one address would be taken for one. */
 static bool capture_is_taken(const struct capture *c, const struct capture_conn *mine) {
-  const struct segment_end *end = &mine->link.ends[CAPTURE_CLIENT];
-  for (size_t i = 0; i < c->conn_count; i++) {
-    const struct segment_end *other = &c->conns[i].link.ends[CAPTURE_CLIENT];
-    if (c->conns[i].number && other->port == end->port && c->conns[i].link.ipv6 == mine->link.ipv6 &&
-        memcmp(other->address, end->address, sizeof end->address) == 0)
-      return true;
-  }
+  for (size_t i = 0; i < c->conn_count; i++)
+    if (c->conns[i].number && segment_is_same(&c->conns[i].link, &mine->link)) return true;
   return false;
 }
 
 static void capture_address(struct capture *c, struct capture_conn *conn, const struct story_link *link) {
   struct segment_link *l = &conn->link;
-  struct segment_end *client = &l->ends[CAPTURE_CLIENT], *broker = &l->ends[CAPTURE_BROKER];
-  bool ipv6 = false;
-  if (!segment_parse(link->client_address, client, &l->ipv6)) {
-    *l = (struct segment_link){ 0 };
-    segment_parse(slice_text("127.0.0.1:0"), client, &l->ipv6);
-  }
-  if (!segment_parse(link->broker_address, broker, &ipv6) || ipv6 != l->ipv6) *broker = *client;
-  broker->port = CAPTURE_MQTT_PORT;
-  for (int i = 0; i < CAPTURE_PORTS_TRIED && (!client->port || capture_is_taken(c, conn)); i++)
-    client->port = (uint16_t)(CAPTURE_PORT_FIRST + c->ports++ % (UINT16_MAX - CAPTURE_PORT_FIRST));
-  client->next = c->opened * CAPTURE_SPACING;
-  broker->next = client->next + CAPTURE_SPACING / 2;
+  segment_address(l, link->client_address, link->broker_address);
+  for (int i = 0; i < CAPTURE_PORTS_TRIED && (!l->ends[CAPTURE_CLIENT].port || capture_is_taken(c, conn)); i++)
+    l->ends[CAPTURE_CLIENT].port = segment_port(c->ports++);
+  segment_number(l, c->opened);
 }
 
 static void capture_open(struct capture *c, const struct story_line *line) {
@@ -267,6 +252,7 @@ static void capture_rest(struct capture *c) {
 
 static void capture_tell(struct capture *c, const char *comment) {
   pcapng_begin(c->to, slice_text("mqrig " MQRIG_VERSION), slice_text(comment));
+  pcapng_interface(c->to, slice_text(""));
   for (size_t i = 0; i < story_count(c->story); i++) capture_line(c, story_line(c->story, i));
   capture_rest(c);
 }

@@ -12,7 +12,6 @@
 #include "base/err.h"
 #include "host/timeline.h"
 
-#define CAPTURE_MQTT_PORT 1883
 #define CAPTURE_NOTES_MAX 16 /* comments on one packet; further ones are left out */
 
 /* `begin_ns`: when the timeline began, since 1970. `comment` is the file's. A file that is there is replaced. */

@@ -1,4 +1,4 @@
-#include "host/segment.h"
+#include "net/segment.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -6,6 +6,9 @@
 
 #define SEGMENT_TCP    6
 #define SEGMENT_WINDOW 0xffff
+
+#define SEGMENT_PORT_FIRST 2048     /* of those made up */
+#define SEGMENT_SPACING    16000000 /* between the first sequence numbers of two conversations */
 
 /* Of a SYN: the largest segment; a window scale of 14, so that no window is ever full [RFC 9293 3.2, RFC 7323 2.2]. */
 static const uint8_t segment_options[] = { 2, 4, SEGMENT_PAYLOAD_MAX >> 8, SEGMENT_PAYLOAD_MAX & 0xff, 1, 3, 3, 14 };
@@ -33,6 +36,32 @@ bool segment_parse(struct slice text, struct segment_end *out, bool *ipv6) {
   if (name.size) memcpy(host, name.data, name.size);
   host[name.size] = 0;
   return inet_pton(*ipv6 ? AF_INET6 : AF_INET, host, out->address) == 1;
+}
+
+void segment_address(struct segment_link *l, struct slice client, struct slice broker) {
+  bool ipv6 = false;
+  *l = (struct segment_link){ 0 };
+  if (!segment_parse(client, &l->ends[0], &l->ipv6)) {
+    l->ends[0] = (struct segment_end){ 0 };
+    segment_parse(slice_text("127.0.0.1:0"), &l->ends[0], &l->ipv6);
+  }
+  if (!segment_parse(broker, &l->ends[1], &ipv6) || ipv6 != l->ipv6) l->ends[1] = l->ends[0];
+  l->ends[1].port = SEGMENT_BROKER_PORT;
+}
+
+uint16_t segment_port(uint32_t n) {
+  return (uint16_t)(SEGMENT_PORT_FIRST + n % (UINT16_MAX - SEGMENT_PORT_FIRST));
+}
+
+bool segment_is_same(const struct segment_link *a, const struct segment_link *b) {
+  const struct segment_end *mine = &a->ends[0], *other = &b->ends[0];
+  return a->ipv6 == b->ipv6 && mine->port == other->port &&
+         memcmp(mine->address, other->address, sizeof mine->address) == 0;
+}
+
+void segment_number(struct segment_link *l, uint32_t n) {
+  l->ends[0].next = n * SEGMENT_SPACING;
+  l->ends[1].next = l->ends[0].next + SEGMENT_SPACING / 2;
 }
 
 static void segment_put(uint8_t **at, uint32_t value, int bytes) {

@@ -1,4 +1,4 @@
-#include "host/pcapng.h"
+#include "net/pcapng.h"
 
 /* Block types, options and their values: draft-ietf-opsawg-pcapng, sections 3.5, 4.1, 4.2 and 4.3. */
 #define PCAPNG_SECTION    0x0a0d0d0au
@@ -8,6 +8,7 @@
 #define PCAPNG_ETHERNET   1u
 #define PCAPNG_OPTION_END 0
 #define PCAPNG_COMMENT    1
+#define PCAPNG_NAME       2
 #define PCAPNG_USERAPPL   4
 #define PCAPNG_TSRESOL    9
 #define PCAPNG_NANO       9 /* 10 to the power of -9 */
@@ -76,23 +77,27 @@ static void pcapng_section(FILE *to, struct slice application, struct slice comm
 }
 
 void pcapng_begin(FILE *to, struct slice application, struct slice comment) {
+  pcapng_section(to, pcapng_comment(application), pcapng_comment(comment));
+}
+
+void pcapng_interface(FILE *to, struct slice name) {
   static const uint8_t resolution = PCAPNG_NANO;
   struct slice nano = slice_of(&resolution, 1);
-  pcapng_section(to, pcapng_comment(application), pcapng_comment(comment));
-  size_t size = pcapng_block(to, PCAPNG_INTERFACE, 8, pcapng_option_size(nano));
+  size_t size = pcapng_block(to, PCAPNG_INTERFACE, 8, pcapng_option_size(name) + pcapng_option_size(nano));
   pcapng_number(to, PCAPNG_ETHERNET, 2);
   pcapng_number(to, 0, 2);
   pcapng_number(to, 0, 4); /* no limit on a frame */
+  pcapng_option(to, PCAPNG_NAME, name);
   pcapng_option(to, PCAPNG_TSRESOL, nano);
   pcapng_end_options(to, 1);
   pcapng_number(to, size, 4);
 }
 
-void pcapng_packet(FILE *to, int64_t at_ns, struct slice frame, const struct slice *comments, size_t count) {
+void pcapng_packet(FILE *to, uint32_t interface, int64_t at_ns, struct slice frame, const struct slice *comments, size_t count) {
   size_t options = 0;
   for (size_t i = 0; i < count; i++) options += pcapng_option_size(pcapng_comment(comments[i]));
   size_t size = pcapng_block(to, PCAPNG_PACKET, 20 + pcapng_padded_size(frame), options);
-  pcapng_number(to, 0, 4); /* the interface */
+  pcapng_number(to, interface, 4);
   pcapng_number(to, (uint64_t)at_ns >> 32, 4);
   pcapng_number(to, (uint64_t)at_ns, 4);
   pcapng_number(to, frame.size, 4);

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "host/segment.h"
+#include "net/segment.h"
 
 static void test_golden(void **state) {
   /* 127.0.0.1:5 to 127.0.0.1:1883, sequence 0x01020304, acknowledges 0x0a0b0c0d, PSH and ACK, "hi" */

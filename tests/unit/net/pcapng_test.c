@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "host/pcapng.h"
+#include "net/pcapng.h"
 
 /* A file with one frame of five bytes and two comments, byte for byte. */
 static void test_golden(void **state) {
@@ -15,8 +15,11 @@ static void test_golden(void **state) {
     0xff, 1, 0, 4, 0, 'n', 'o', 't', 'e', 4, 0, 3, 0, 'a', 'p', 'p', 0, 0, 0, 0, 0, 0x30, 0, 0, 0,
     /* interface: size 32; Ethernet, no limit; time resolution 9 */
     1, 0, 0, 0, 0x20, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0, 0,
-    /* packet: size 64; interface 0, time 0x0102030405060708, 5 bytes of 5; comments "ab" and "cdefg" */
-    6, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0, 4, 3, 2, 1, 8, 7, 6, 5, 5, 0, 0, 0, 5, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0, 0, 1, 0,
+    /* interface: size 40; the same, with the name "in" */
+    1, 0, 0, 0, 0x28, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 2, 0, 'i', 'n', 0, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0,
+    0x28, 0, 0, 0,
+    /* packet: size 64; interface 1, time 0x0102030405060708, 5 bytes of 5; comments "ab" and "cdefg" */
+    6, 0, 0, 0, 0x40, 0, 0, 0, 1, 0, 0, 0, 4, 3, 2, 1, 8, 7, 6, 5, 5, 0, 0, 0, 5, 0, 0, 0, 1, 2, 3, 4, 5, 0, 0, 0, 1, 0,
     2, 0, 'a', 'b', 0, 0, 1, 0, 5, 0, 'c', 'd', 'e', 'f', 'g', 0, 0, 0, 0, 0, 0, 0, 0x40, 0, 0, 0,
     /* packet: size 36; without comments, without options */
     6, 0, 0, 0, 0x24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 6, 7, 8, 9, 0x24, 0, 0, 0
@@ -27,8 +30,10 @@ static void test_golden(void **state) {
   (void)state;
   FILE *to = open_memstream(&bytes, &size);
   pcapng_begin(to, slice_text("app"), slice_text("note"));
-  pcapng_packet(to, 0x0102030405060708, slice_of("\1\2\3\4\5", 5), comments, 2);
-  pcapng_packet(to, 9, slice_of("\6\7\x8\x9", 4), NULL, 0);
+  pcapng_interface(to, slice_text(""));
+  pcapng_interface(to, slice_text("in"));
+  pcapng_packet(to, 1, 0x0102030405060708, slice_of("\1\2\3\4\5", 5), comments, 2);
+  pcapng_packet(to, 0, 9, slice_of("\6\7\x8\x9", 4), NULL, 0);
   fclose(to);
   for (size_t i = 0; i < sizeof want && i < size; i++)
     if ((uint8_t)bytes[i] != want[i]) fail_msg("byte %zu: %02x, wanted %02x", i, (uint8_t)bytes[i], want[i]);
@@ -51,9 +56,10 @@ static void test_blocks(void **state) {
   for (size_t i = 0; i + 1 < COMMENT; i += 2) memcpy(text + i, "\xc3\xa4", 2);
   FILE *to = open_memstream(&bytes, &size);
   pcapng_begin(to, slice_of(text, 0), slice_of(text, 0));
+  pcapng_interface(to, slice_text(""));
   for (size_t i = 0; i < 40; i++) {
     struct slice comments[] = { slice_of(text, i), slice_of(text + 1, COMMENT - 1 - i), slice_of(text, 0) };
-    pcapng_packet(to, 1, slice_of(text, i * 7), comments, i % 4);
+    pcapng_packet(to, 0, 1, slice_of(text, i * 7), comments, i % 4);
   }
   fclose(to);
   for (size_t at = 0; at < size; blocks++) {
