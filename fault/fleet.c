@@ -115,7 +115,7 @@ static struct fleet_member *fleet_make(struct fleet *f, const char *name, const 
   m->name = mem_copy(slice_text(name));
   m->upstream = mem_copy(slice_text(upstream));
   m->proxy = p;
-  m->infect = infect_new(f->net, rng_hash(f->options.seed, ++f->made, 0, 0), NULL, NULL);
+  m->infect = infect_new(f->net, rng_hash(f->options.seed, ++f->made, 0, 0), f->handler.fired, f->arg);
   infect_attach(m->infect, p);
   return m;
 }
@@ -123,6 +123,7 @@ static struct fleet_member *fleet_make(struct fleet *f, const char *name, const 
 static struct proxy *fleet_open(struct fleet *f, const struct fleet_order *o, struct err *err) {
   struct proxy_options options = f->options;
   if (!fleet_addresses(o, &options.listen, &options.upstream, err)) return NULL;
+  options.name = o->name;
   options.disabled = !o->enabled;
   options.scope = NULL;
   options.seed = rng_hash(f->options.seed, f->made + 1, 0, 1);
@@ -336,6 +337,20 @@ void fleet_adopt(struct fleet *f, const char *name, struct proxy *p) {
   struct fleet_member *m = fleet_make(f, name, upstream, p);
   m->adopted = true;
   fleet_insert(f, m);
+}
+
+bool fleet_holds(const struct fleet *f, const struct proxy *p) {
+  for (size_t i = 0; i < f->count; i++) {
+    if (f->members[i]->proxy == p) return true;
+  }
+  return false;
+}
+
+void fleet_summary(const struct fleet *f, struct proxylog *l, int64_t now_ns) {
+  for (size_t i = 0; i < f->count; i++) {
+    const struct fleet_member *m = f->members[i];
+    proxylog_summary(l, m->proxy, infect_fired(m->infect), now_ns);
+  }
 }
 
 size_t fleet_count(const struct fleet *f) {

@@ -7,6 +7,7 @@
 #define MQRIG_FLEET_H
 
 #include "fault/infect.h"
+#include "fault/proxylog.h"
 
 #define FLEET_PROXIES_MAX 1000
 #define FLEET_NAME_MAX    128
@@ -34,8 +35,8 @@ struct fleet_order {
 /* Why not. */
 enum fleet_problem { FLEET_OK, FLEET_WRONG, FLEET_UNKNOWN, FLEET_TAKEN, FLEET_FAILED };
 
-/* `options` are for the proxies made here, but for the addresses and the scope; `handler` is told of what happens at
- * them. */
+/* `options` are for the proxies made here, but for the addresses, the name and the scope; `handler` is told of what
+ * happens at them, and of what toxics do, also at those taken in. */
 struct fleet *fleet_new(struct net *n, const struct proxy_options *options, const struct proxy_handler *handler,
                         void *arg);
 void fleet_free(struct fleet *f);
@@ -63,6 +64,11 @@ enum fleet_problem fleet_update(struct fleet_member *m, const char *listen, cons
 void fleet_delete(struct fleet *f, struct fleet_member *m);
 /* All proxies enabled, all toxics gone. */
 enum fleet_problem fleet_reset(struct fleet *f, struct err *err);
+
+bool fleet_holds(const struct fleet *f, const struct proxy *p); /* false: deleted, or never there */
+
+/* The summary of each proxy. */
+void fleet_summary(const struct fleet *f, struct proxylog *l, int64_t now_ns);
 
 /* The address that it listens at, or will, as host:port or a URL; as snprintf. */
 int fleet_listen(const struct fleet_member *m, char *to, size_t size);

@@ -53,10 +53,20 @@ static struct infect_link *infect_link_of(struct list_node *n) {
 
 /* Doses. */
 
+static const char *infect_name(const struct infect_link *l, const struct scope_rule *r) {
+  for (struct list_node *n = list_first(&l->doses); n; n = list_next(&l->doses, n)) {
+    const struct infect_dose *d = LIST_OWNER(n, struct infect_dose, of_link);
+    if (d->rule == r) return d->toxic->toxic.name;
+  }
+  return NULL;
+}
+
 static void infect_fire(void *arg, const struct scope_firing *f) {
   struct infect_link *l = arg;
+  struct scope_firing told = *f;
   l->infect->fired++;
-  if (l->infect->on_fired) l->infect->on_fired(l->infect->arg, l->conn, f);
+  told.toxic = infect_name(l, f->rule);
+  if (l->infect->on_fired) l->infect->on_fired(l->infect->arg, l->conn, &told);
 }
 
 static struct scope *infect_scope(struct infect_link *l) {

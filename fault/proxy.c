@@ -10,6 +10,7 @@
 /* Connections are up, then gone: the memory of those is freed once no handler runs. */
 struct proxy {
   struct net *net;
+  char *name;
   struct proxy_options options;
   struct proxy_handler handler;
   void *arg;
@@ -46,6 +47,7 @@ static void proxy_enter(struct proxy *p) {
 
 static void proxy_destroy(struct proxy *p) {
   if (!p->options.scope) scope_free(p->scope);
+  free(p->name);
   free(p);
 }
 
@@ -100,8 +102,10 @@ static void proxy_relay_ended(void *arg, const char *why) {
 }
 
 static void proxy_tell_trouble(struct proxy *p, const struct err *why) {
+  struct err err;
+  err_set(&err, "%s%s%s", p->name, p->name[0] ? ": " : "", why->text);
   proxy_enter(p);
-  if (p->handler.trouble) p->handler.trouble(p->arg, why);
+  if (p->handler.trouble) p->handler.trouble(p->arg, &err);
   proxy_leave(p);
 }
 
@@ -202,6 +206,7 @@ struct proxy *proxy_new(struct net *n, const struct proxy_options *options, cons
   p->net = n;
   p->options = *options;
   if (!p->options.connect_timeout_ns) p->options.connect_timeout_ns = PROXY_CONNECT_TIMEOUT_NS;
+  p->name = mem_copy(slice_text(options->name ? options->name : ""));
   if (handler) p->handler = *handler;
   p->arg = arg;
   p->scope = options->scope ? options->scope : scope_new(options->seed, proxy_fired, p);
@@ -225,6 +230,10 @@ void proxy_free(struct proxy *p) {
 void proxy_watch(struct proxy *p, const struct proxy_handler *h, void *arg) {
   p->watch = h ? *h : (struct proxy_handler){ 0 };
   p->watch_arg = arg;
+}
+
+const char *proxy_name(const struct proxy *p) {
+  return p->name;
 }
 
 const struct url *proxy_url(const struct proxy *p) {
@@ -323,6 +332,10 @@ struct proxy_conn *proxy_conn(const struct proxy *p, uint64_t number) {
 struct proxy_conn *proxy_next(const struct proxy *p, const struct proxy_conn *c) {
   struct list_node *n = c ? list_next(&p->up, &c->node) : list_first(&p->up);
   return n ? proxy_conn_of(n) : NULL;
+}
+
+const struct proxy *proxy_conn_proxy(const struct proxy_conn *c) {
+  return c->proxy;
 }
 
 uint64_t proxy_conn_number(const struct proxy_conn *c) {

@@ -21,6 +21,7 @@ struct proxy_options {
   bool closes;                 /* a client for whom there is no upstream sees an end of file, not a reset */
   bool disabled;               /* does not listen before proxy_enable */
   struct net_listen_options accepting;
+  const char *name;    /* for logs; NULL: it needs none */
   struct scope *scope; /* its rules; borrowed, whoever made it is told of firings. NULL: one of the proxy's own */
   uint64_t seed;       /* of that */
 };
@@ -50,6 +51,7 @@ void proxy_free(struct proxy *p); /* closes all; not while a rule's function run
  * connections and acts on them, and frees no proxy. `h` NULL: nobody. */
 void proxy_watch(struct proxy *p, const struct proxy_handler *h, void *arg);
 
+const char *proxy_name(const struct proxy *p); /* "" without one */
 const struct url *proxy_url(const struct proxy *p);
 const struct url *proxy_upstream(const struct proxy *p);
 bool proxy_set_upstream(struct proxy *p, const struct url *u, struct err *err); /* for connections to come */
@@ -75,6 +77,7 @@ struct proxy_conn *proxy_newest(const struct proxy *p);                /* that i
 /* From one to the next in the order of their numbers; `c` NULL: the first. NULL: there are no more. */
 struct proxy_conn *proxy_next(const struct proxy *p, const struct proxy_conn *c);
 
+const struct proxy *proxy_conn_proxy(const struct proxy_conn *c);
 uint64_t proxy_conn_number(const struct proxy_conn *c);
 struct relay *proxy_conn_relay(const struct proxy_conn *c);
 const char *proxy_conn_client(const struct proxy_conn *c); /* address */

@@ -7,12 +7,14 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/near.h"
 #include "fault/control.h"
 #include "fault/proxylog.h"
+#include "fault/record.h"
 #include "fault/scope_fields.h"
 #include "net/evnet.h"
 #include "net/evweb.h"
@@ -32,6 +34,8 @@ struct proxy_main {
   const char *control_hosts[CONTROL_HOSTS_MAX];
   size_t control_host_count;
   struct proxylog log;
+  const char *capture; /* a file's name, or NULL */
+  struct record *record;
   struct proxy_options options;
   const char *addresses[2]; /* LISTEN, UPSTREAM */
   int address_count;
@@ -106,6 +110,11 @@ static bool proxy_main_control_host(struct proxy_main *m, const char *value, str
   return true;
 }
 
+static bool proxy_main_capture(struct proxy_main *m, const char *value, struct err *err) {
+  m->capture = value;
+  return value[0] || err_set(err, "--capture needs the name of a file");
+}
+
 static bool proxy_main_json(struct proxy_main *m, const char *value, struct err *err) {
   (void)value, (void)err;
   return m->json = true;
@@ -142,6 +151,8 @@ static const struct proxy_main_option proxy_main_options[] = {
     proxy_main_control },
   { "control-host", "NAME", "a host name by which the interface may be called, besides localhost and addresses",
     proxy_main_control_host },
+  { "capture", "FILE", "write what goes through as packets for an analyser (pcapng), faults as comments",
+    proxy_main_capture },
   { "json", NULL, "print JSON lines", proxy_main_json },
   { "quiet", NULL, "print no line for connections and firings", proxy_main_quiet },
   { "help", NULL, "show this help", proxy_main_help },
@@ -240,16 +251,24 @@ static void proxy_main_line(void *arg, const char *text) {
 static void proxy_main_accepted(void *arg, struct proxy_conn *c) {
   struct proxy_main *m = arg;
   proxylog_accepted(&m->log, c);
+  if (m->record) proxy_conn_set_tag(c, record_begin(m->record, c, proxy_url(proxy_conn_proxy(c))));
+}
+
+static void proxy_main_opened(void *arg, struct proxy_conn *c) {
+  (void)arg;
+  if (proxy_conn_tag(c)) record_opened(proxy_conn_tag(c));
 }
 
 static void proxy_main_fired(void *arg, struct proxy_conn *c, const struct scope_firing *f) {
   struct proxy_main *m = arg;
   proxylog_fired(&m->log, c, f);
+  if (c && proxy_conn_tag(c)) record_fired(proxy_conn_tag(c), f);
 }
 
 static void proxy_main_ended(void *arg, struct proxy_conn *c, const char *why) {
   struct proxy_main *m = arg;
   proxylog_ended(&m->log, c, net_now(m->net), why);
+  record_end(proxy_conn_tag(c), why);
 }
 
 static void proxy_main_trouble(void *arg, const struct err *why) {
@@ -259,16 +278,23 @@ static void proxy_main_trouble(void *arg, const struct err *why) {
 
 static const struct proxy_handler proxy_main_handler = {
   .accepted = proxy_main_accepted,
+  .opened = proxy_main_opened,
   .fired = proxy_main_fired,
   .ended = proxy_main_ended,
   .trouble = proxy_main_trouble,
 };
 
+static void proxy_main_summary(struct proxy_main *m) {
+  bool adopted = m->fleet && m->proxy && fleet_holds(m->fleet, m->proxy);
+  if (m->proxy && !adopted) proxylog_summary(&m->log, m->proxy, 0, net_now(m->net));
+  if (m->fleet) fleet_summary(m->fleet, &m->log, net_now(m->net));
+}
+
 static void proxy_main_signal(void *arg, int fd) {
   struct proxy_main *m = arg;
   struct signalfd_siginfo info;
   while (read(fd, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo == SIGUSR1 && m->proxy) proxylog_summary(&m->log, m->proxy, net_now(m->net));
+    if (info.ssi_signo == SIGUSR1) proxy_main_summary(m);
     if (info.ssi_signo != SIGUSR1) m->over = true;
   }
 }
@@ -305,17 +331,34 @@ static bool proxy_main_start_control(struct proxy_main *m, struct err *err) {
   return m->web != NULL;
 }
 
+/* What the time is since 1970 where the net's clock is 0. */
+static int64_t proxy_main_epoch_ns(const struct proxy_main *m) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - net_now(m->net);
+}
+
+static bool proxy_main_start_capture(struct proxy_main *m, struct err *err) {
+  if (m->capture) m->record = record_new(m->net, m->capture, proxy_main_epoch_ns(m), "mqrig-proxy", err);
+  return m->record || !m->capture;
+}
+
 static bool proxy_main_start(struct proxy_main *m, struct err *err) {
+  if (!proxy_main_start_capture(m, err)) return false;
   if (m->address_count) m->proxy = proxy_new(m->net, &m->options, &proxy_main_handler, m, err);
   if (m->address_count && !m->proxy) return false;
   return !m->controlled || proxy_main_start_control(m, err);
 }
 
-static void proxy_main_stop(struct proxy_main *m) {
+/* False: the capture could not be written. */
+static bool proxy_main_stop(struct proxy_main *m, struct err *err) {
   evweb_free(m->web);
   control_free(m->control);
   fleet_free(m->fleet);
   proxy_free(m->proxy);
+  bool good = !m->record || record_close(m->record, err);
+  record_drop(m->record);
+  return good;
 }
 
 /* False: the rule cannot be used here; `m->rules` from there on are the caller's still. */
@@ -368,7 +411,7 @@ static int proxy_main_serve(struct proxy_main *m, int signals) {
   }
   evnet_unwatch(m->signals);
   if (m->proxy) proxy_disable(m->proxy, false);
-  if (m->proxy) proxylog_summary(&m->log, m->proxy, net_now(m->net));
+  proxy_main_summary(m);
   if (!status && !proxy_main_is_met(m)) status = PROXY_MAIN_UNMET;
   return status;
 }
@@ -385,7 +428,7 @@ static int proxy_main_run(struct proxy_main *m) {
   if (!proxy_main_start(m, &err)) status = proxy_main_fail(status, &err);
   else if (!proxy_main_add_rules(m, &err)) status = proxy_main_fail(PROXY_MAIN_USAGE, &err);
   else status = proxy_main_serve(m, signals);
-  proxy_main_stop(m);
+  if (!proxy_main_stop(m, &err) && !status) status = proxy_main_fail(PROXY_MAIN_ENVIRONMENT, &err);
   proxylog_fini(&m->log);
   net_free(m->net);
   close(signals);

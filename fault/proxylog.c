@@ -79,7 +79,20 @@ static void proxylog_begin(struct proxylog *l, const char *event, int64_t now_ns
   proxylog_put(l, text);
 }
 
+/* Whose proxy's line it is, if that has a name. */
+static void proxylog_proxy(struct proxylog *l, const struct proxy *p, const char *behind) {
+  const char *name = proxy_name(p);
+  if (!name[0]) return;
+  if (l->json) {
+    proxylog_member(l, "proxy", name);
+    return;
+  }
+  for (size_t i = 0; name[i]; i++) proxylog_byte(l, (uint8_t)name[i], true);
+  proxylog_put(l, behind);
+}
+
 static void proxylog_conn(struct proxylog *l, const struct proxy_conn *c) {
+  if (c) proxylog_proxy(l, proxy_conn_proxy(c), "");
   if (c) proxylog_number(l, l->json ? ",\"connection\":" : "#", proxy_conn_number(c));
 }
 
@@ -99,6 +112,7 @@ static void proxylog_url(struct proxylog *l, const char *name, const char *befor
 void proxylog_listening(struct proxylog *l, const struct proxy *p, int64_t now_ns, uint64_t seed) {
   size_t rules = proxy_scope(p)->live;
   proxylog_begin(l, "listening", now_ns);
+  proxylog_proxy(l, p, ": ");
   proxylog_url(l, "listen", "listening at ", proxy_url(p));
   proxylog_url(l, "upstream", ", upstream ", proxy_upstream(p));
   proxylog_number(l, l->json ? ",\"rules\":" : ", ", rules);
@@ -127,12 +141,18 @@ void proxylog_fired(struct proxylog *l, const struct proxy_conn *c, const struct
   proxylog_begin(l, "fired", f->at_ns);
   proxylog_conn(l, c);
   if (l->json) {
+    if (f->toxic) proxylog_member(l, "toxic", f->toxic);
     proxylog_member(l, "rule", rule);
     proxylog_member(l, "direction", f->up ? "up" : "down");
     if (f->packet_index) proxylog_number(l, ",\"packet\":", f->packet_index);
     proxylog_number(l, ",\"offset\":", f->stream_offset);
   } else {
     proxylog_put(l, " !! ");
+    if (f->toxic) {
+      proxylog_put(l, "toxic ");
+      proxylog_quoted(l, slice_text(f->toxic));
+      proxylog_put(l, ": ");
+    }
     proxylog_put(l, rule);
     if (f->packet_index) proxylog_number(l, f->up ? ", at packet up " : ", at packet down ", f->packet_index);
     if (f->conn) proxylog_number(l, ", byte ", f->stream_offset);
@@ -178,11 +198,12 @@ void proxylog_trouble(struct proxylog *l, int64_t now_ns, const struct err *why)
   proxylog_end(l);
 }
 
-static void proxylog_rule(struct proxylog *l, const struct scope_rule *r, int64_t now_ns) {
+static void proxylog_rule(struct proxylog *l, const struct proxy *p, const struct scope_rule *r, int64_t now_ns) {
   char text[RULE_TEXT_MAX];
   struct err why;
   rule_print(r->rule, text, sizeof text);
   proxylog_begin(l, "rule", now_ns);
+  proxylog_proxy(l, p, ": ");
   if (l->json) {
     proxylog_member(l, "rule", text);
   } else {
@@ -197,18 +218,19 @@ static void proxylog_rule(struct proxylog *l, const struct scope_rule *r, int64_
   proxylog_end(l);
 }
 
-void proxylog_summary(struct proxylog *l, const struct proxy *p, int64_t now_ns) {
+void proxylog_summary(struct proxylog *l, const struct proxy *p, uint64_t toxics, int64_t now_ns) {
   const struct scope *s = proxy_scope(p);
   struct proxy_counts c = proxy_counts(p);
   struct relay_counts traffic = {
     .bytes_up = c.bytes_up, .bytes_down = c.bytes_down, .packets_up = c.packets_up, .packets_down = c.packets_down
   };
-  uint64_t firings = 0;
+  uint64_t firings = toxics;
   for (size_t i = 0; i < s->count; i++) {
     firings += scope_fired(s->rules[i]);
-    if (!s->rules[i]->removed) proxylog_rule(l, s->rules[i], now_ns);
+    if (!s->rules[i]->removed) proxylog_rule(l, p, s->rules[i], now_ns);
   }
   proxylog_begin(l, "summary", now_ns);
+  proxylog_proxy(l, p, ": ");
   proxylog_number(l, l->json ? ",\"connections\":" : "connections ", c.connections);
   proxylog_number(l, l->json ? ",\"open\":" : ", open ", c.open);
   proxylog_number(l, l->json ? ",\"unreached\":" : ", not connected to the upstream ", c.unreached);

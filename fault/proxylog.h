@@ -1,7 +1,8 @@
 /* proxylog: what a proxy does, told in lines: for people, or JSON objects for programs.
  *
  * A line for each connection that begins and that ends, for each firing and for each trouble; and a summary with a line
- * for each rule. Text that comes from a network is made safe to print.
+ * for each rule. What has to do with a proxy that has a name says so. Text that comes from a network is made safe to
+ * print.
  */
 #ifndef MQRIG_PROXYLOG_H
 #define MQRIG_PROXYLOG_H
@@ -30,7 +31,7 @@ void proxylog_fired(struct proxylog *l, const struct proxy_conn *c, const struct
 void proxylog_ended(struct proxylog *l, const struct proxy_conn *c, int64_t now_ns, const char *why);
 void proxylog_trouble(struct proxylog *l, int64_t now_ns, const struct err *why);
 
-/* Counts so far, and each rule with its own. */
-void proxylog_summary(struct proxylog *l, const struct proxy *p, int64_t now_ns);
+/* Counts so far, and each rule with its own. `toxics`: how often toxics have acted. */
+void proxylog_summary(struct proxylog *l, const struct proxy *p, uint64_t toxics, int64_t now_ns);
 
 #endif

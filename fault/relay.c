@@ -28,6 +28,8 @@ struct relay {
   struct net *net;
   const struct relay_handler *handler;
   void *arg;
+  const struct relay_tap *tap; /* may be NULL */
+  void *tap_arg;
   struct relay_side client, upstream;
   struct track up, down;
   struct buffer connect; /* the CONNECT packet, as far as it came */
@@ -335,6 +337,26 @@ void relay_free(struct relay *r) {
   relay_leave(r);
 }
 
+static void relay_tap_bytes(void *arg, enum chain_direction d, struct slice bytes) {
+  const struct relay_side *s = arg;
+  struct relay *r = s->relay;
+  r->tap->bytes(r->tap_arg, s == &r->upstream, d, bytes);
+}
+
+static void relay_tap_end(void *arg, enum chain_direction d, enum chain_end end) {
+  const struct relay_side *s = arg;
+  struct relay *r = s->relay;
+  r->tap->end(r->tap_arg, s == &r->upstream, d, end);
+}
+
+void relay_tap(struct relay *r, const struct relay_tap *tap, void *arg) {
+  static const struct chain_tap both = { relay_tap_bytes, relay_tap_end };
+  r->tap = tap;
+  r->tap_arg = arg;
+  if (r->client.chain) chain_tap(r->client.chain, tap ? &both : NULL, &r->client);
+  if (r->upstream.chain) chain_tap(r->upstream.chain, tap ? &both : NULL, &r->upstream);
+}
+
 static void relay_connect(void *arg) {
   struct relay *r = arg;
   struct err err;
@@ -417,6 +439,11 @@ static struct chain *relay_chain(const struct relay_side *s) {
 const char *relay_local(const struct relay *r) {
   struct chain *c = relay_chain(&r->upstream);
   return c ? stream_local(chain_stream(c)) : "";
+}
+
+const char *relay_remote(const struct relay *r) {
+  struct chain *c = relay_chain(&r->upstream);
+  return c ? stream_peer(chain_stream(c)) : "";
 }
 
 void relay_reset(struct relay *r, const char *why) {

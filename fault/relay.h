@@ -32,6 +32,12 @@ struct relay_handler {
   void (*trouble)(void *arg, const struct err *why); /* a fault that could not be done as told */
 };
 
+/* What passes at the two sockets, as chain_tap has it; `upstream`: at that one, else at the client's. */
+struct relay_tap {
+  void (*bytes)(void *arg, bool upstream, enum chain_direction d, struct slice bytes);
+  void (*end)(void *arg, bool upstream, enum chain_direction d, enum chain_end end);
+};
+
 /* As the client's end sees it. Packets: as far as what goes by is framed as MQTT. */
 struct relay_counts {
   uint64_t bytes_up, bytes_down, packets_up, packets_down;
@@ -42,6 +48,9 @@ struct relay *relay_new(struct net *n, struct stream *client, const struct relay
 
 /* Closes what is open. Fine in its own handlers, but not while a rule's function runs. NULL is fine. */
 void relay_free(struct relay *r);
+
+/* From the beginning, right after relay_new; NULL: no more. */
+void relay_tap(struct relay *r, const struct relay_tap *tap, void *arg);
 
 /* Connects to the upstream after `delay_ns`. Failing that, the client is refused; `closes`: by an end of file instead
  * of a reset. */
@@ -54,7 +63,9 @@ void relay_ignore(struct relay *r, const char *why); /* no upstream: what the cl
 void relay_join(struct relay *r, struct scope *s, void *tag);
 
 struct relay_counts relay_counts(const struct relay *r);
-const char *relay_local(const struct relay *r);      /* address of this end towards the upstream; "" without */
+/* Addresses of the connection to the upstream: of this end, and of the other; "" without. Borrowed as stream_local's */
+const char *relay_local(const struct relay *r);
+const char *relay_remote(const struct relay *r);
 bool relay_is_open(const struct relay *r);           /* both ends are connected, or were */
 struct slice relay_client_id(const struct relay *r); /* of the CONNECT packet; empty: none came */
 

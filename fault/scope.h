@@ -32,8 +32,9 @@ struct scope_firing {
   struct slice packet; /* what it hit, from its first byte; empty: not a packet, or too large to be kept */
   size_t packet_at;    /* where in it the rule acts */
   enum scope_fate fate;
-  const char *call; /* an own system call and what it came to, "send of 19 bytes: EPIPE"; NULL: it was none */
-  const char *text; /* what was done, a short static text: "drop" */
+  const char *call;  /* an own system call and what it came to, "send of 19 bytes: EPIPE"; NULL: it was none */
+  const char *text;  /* what was done, a short static text: "drop" */
+  const char *toxic; /* whose rule it is, by name; NULL: nobody's but the scope's */
 };
 
 /* `fired` may be NULL. The seed is for every draw that the rules of the scope make. */

@@ -6,6 +6,7 @@
 
 #include "bind/lchannel.h"
 #include "bind/lclient.h"
+#include "bind/lcontrol.h"
 #include "bind/ldefect.h"
 #include "bind/lguard.h"
 #include "bind/lmqtt.h"
@@ -15,6 +16,7 @@
 #include "bind/lprocess.h"
 #include "bind/lproxy.h"
 #include "bind/lrawclient.h"
+#include "bind/lrecord.h"
 #include "bind/lscope.h"
 #include "bind/lsim.h"
 #include "bind/lsystem.h"
@@ -25,7 +27,7 @@ static int lcore_open(lua_State *L) {
   static void (*const parts[])(lua_State *) = {
     lworld_open, lpacket_open,    ltimeline_open, lscope_open,   lclient_open, lmqtt_open,
     lpeer_open,  lrawclient_open, lchannel_open,  lprocess_open, lguard_open,  lsystem_open,
-    lproxy_open, ldefect_open,    lorder_open,    lsim_open,
+    lproxy_open, lrecord_open,    lcontrol_open,  ldefect_open,  lorder_open,  lsim_open,
   };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) parts[i](L);

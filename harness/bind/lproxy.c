@@ -2,8 +2,10 @@
 
 #include <stdio.h>
 
+#include "bind/lrecord.h"
 #include "bind/lscope.h"
 #include "fault/proxylog.h"
+#include "fault/record.h"
 #include "fault/scope_fields.h"
 
 #define LPROXY             "mqrig.core.proxy"
@@ -18,6 +20,9 @@ struct lproxy {
   struct lscope *scope;
   struct proxylog log;
   bool logs;
+  struct record *record; /* or NULL */
+  void (*gone)(void *arg);
+  void *gone_arg;
   struct proxy_conn *entering; /* the newest, for rules on "accept" and "connect" */
   char name[TIMELINE_NAME_MAX];
 };
@@ -27,15 +32,29 @@ struct lproxy_conn {
   struct lproxy *proxy;
   struct proxy_conn *conn; /* NULL once it has ended */
   struct lscope *scope;    /* its own, or NULL */
+  struct record_link *record;
   uint64_t number;
   uint32_t who;
 };
 
-static struct lproxy *lproxy_check(lua_State *L) {
-  struct lproxy *p = luaL_checkudata(L, 1, LPROXY);
+struct lproxy *lproxy_of(lua_State *L, int index) {
+  struct lproxy *p = luaL_checkudata(L, index, LPROXY);
   lworld_enter(L);
-  luaL_argcheck(L, p->proxy, 1, "a proxy that still is");
+  luaL_argcheck(L, p->proxy, index, "a proxy that still is");
   return p;
+}
+
+static struct lproxy *lproxy_check(lua_State *L) {
+  return lproxy_of(L, 1);
+}
+
+struct proxy *lproxy_engine(const struct lproxy *p) {
+  return p->proxy;
+}
+
+void lproxy_lend(struct lproxy *p, void (*gone)(void *arg), void *arg) {
+  p->gone = gone;
+  p->gone_arg = arg;
 }
 
 /* Pushes the proxy's userdata and its table; false, with nothing pushed, while it is being made or finalized. */
@@ -80,6 +99,7 @@ static void lproxy_accepted(void *arg, struct proxy_conn *conn) {
   struct lproxy_conn *c = lua_newuserdatauv(L, sizeof *c, 1);
   *c = (struct lproxy_conn){ .proxy = p, .conn = conn, .number = proxy_conn_number(conn) };
   c->who = lproxy_new_who(p, conn);
+  if (p->record) c->record = record_begin(p->record, conn, proxy_url(p->proxy));
   luaL_setmetatable(L, LPROXY_CONN);
   proxy_conn_set_tag(conn, c);
   lua_pushvalue(L, -3);
@@ -101,6 +121,7 @@ static void lproxy_opened(void *arg, struct proxy_conn *conn) {
   const struct lproxy *p = arg;
   const struct lproxy_conn *tag = proxy_conn_tag(conn);
   struct timeline *t = p->world->timeline;
+  if (tag && tag->record) record_opened(tag->record);
   if (!tag || !t) return;
   timeline_note(t, net_now(p->world->net), tag->who, TIMELINE_OPEN, "from %s through %s", proxy_conn_client(conn),
                 relay_local(proxy_conn_relay(conn)));
@@ -113,6 +134,8 @@ static void lproxy_ended(void *arg, struct proxy_conn *conn, const char *why) {
   if (p->entering == conn) p->entering = NULL;
   if (p->logs) proxylog_ended(&p->log, conn, net_now(p->world->net), why);
   if (!tag) return;
+  record_end(tag->record, why);
+  tag->record = NULL;
   lproxy_note(p, tag->who, why);
   tag->conn = NULL;
   if (!lproxy_push(p)) return;
@@ -152,19 +175,25 @@ static const struct proxy_handler lproxy_handler = {
   .trouble = lproxy_trouble,
 };
 
+void lproxy_tell_fired(struct lproxy *p, struct proxy_conn *conn, const struct scope_firing *f) {
+  const struct lproxy_conn *tag = conn ? proxy_conn_tag(conn) : NULL;
+  if (p->logs) proxylog_fired(&p->log, conn, f);
+  if (tag && tag->record) record_fired(tag->record, f);
+}
+
 /* Firings of the proxy's scope; those on "accept" and "connect" have no `conn`. */
 static uint32_t lproxy_fired(void *owner, const struct scope_firing *f) {
   const struct lproxy_conn *tag = f->conn;
   struct lproxy *p = owner;
   struct proxy_conn *conn = tag ? tag->conn : p->entering;
-  if (p->logs) proxylog_fired(&p->log, conn, f);
+  lproxy_tell_fired(p, conn, f);
   if (!tag && conn) tag = proxy_conn_tag(conn);
   return tag ? tag->who : 0;
 }
 
 static uint32_t lproxy_conn_fired(void *owner, const struct scope_firing *f) {
   const struct lproxy_conn *c = owner;
-  if (c->proxy->logs) proxylog_fired(&c->proxy->log, c->conn, f);
+  lproxy_tell_fired(c->proxy, c->conn, f);
   return c->who;
 }
 
@@ -201,11 +230,14 @@ static void lproxy_end(struct lworld_item *item) {
   struct lproxy *p = (struct lproxy *)item;
   if (!item->link) return;
   lworld_release(item);
+  if (p->gone) p->gone(p->gone_arg);
   proxy_free(p->proxy);
   p->proxy = NULL;
   lscope_detach(p->scope);
   p->scope = NULL;
   proxylog_fini(&p->log);
+  record_drop(p->record);
+  p->record = NULL;
 }
 
 static int lproxy_gc(lua_State *L) {
@@ -396,10 +428,19 @@ static int lproxy_log(lua_State *L) {
   return 0;
 }
 
+/* proxy:record(core.record): what goes through from now on is recorded there. */
+static int lproxy_record(lua_State *L) {
+  struct lproxy *p = lproxy_check(L);
+  struct record *r = record_hold(lrecord_check(L, 2));
+  record_drop(p->record);
+  p->record = r;
+  return 0;
+}
+
 /* The log's summary so far. */
 static int lproxy_summary(lua_State *L) {
   struct lproxy *p = lproxy_check(L);
-  if (p->logs) proxylog_summary(&p->log, p->proxy, net_now(p->world->net));
+  if (p->logs) proxylog_summary(&p->log, p->proxy, 0, net_now(p->world->net));
   return 0;
 }
 
@@ -484,13 +525,21 @@ static int lproxy_conn_scope(lua_State *L) {
 
 void lproxy_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    { "url", lproxy_url },       { "upstream", lproxy_upstream },
-    { "scope", lproxy_scope },   { "stop", lproxy_stop },
-    { "start", lproxy_start },   { "stats", lproxy_stats },
-    { "conn", lproxy_conn_of },  { "on_accept", lproxy_on_accept },
-    { "on_end", lproxy_on_end }, { "on_trouble", lproxy_on_trouble },
-    { "log", lproxy_log },       { "summary", lproxy_summary },
-    { "close", lproxy_close },   { NULL, NULL },
+    { "url", lproxy_url },
+    { "upstream", lproxy_upstream },
+    { "scope", lproxy_scope },
+    { "stop", lproxy_stop },
+    { "start", lproxy_start },
+    { "stats", lproxy_stats },
+    { "conn", lproxy_conn_of },
+    { "on_accept", lproxy_on_accept },
+    { "on_end", lproxy_on_end },
+    { "on_trouble", lproxy_on_trouble },
+    { "log", lproxy_log },
+    { "summary", lproxy_summary },
+    { "close", lproxy_close },
+    { "record", lproxy_record },
+    { NULL, NULL },
   };
   static const luaL_Reg conn_methods[] = {
     { "number", lproxy_conn_number },       { "who", lproxy_conn_who },

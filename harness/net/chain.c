@@ -19,6 +19,7 @@ static void chain_opened(void *arg) {
 static void chain_input(void *arg, struct slice bytes) {
   struct chain *c = arg;
   pump_enter(c);
+  if (c->tap) c->tap->bytes(c->tap_arg, CHAIN_IN, bytes);
   if (c->outermost || c->stalled || c->paused || buffer_size(&c->held)) pump_take(c, bytes);
   else if (!c->deaf) c->owner->input(c->arg, bytes);
   pump_leave(c);
@@ -29,6 +30,7 @@ static struct slice chain_output(void *arg) {
   pump_enter(c);
   struct slice out = pump_out(c);
   if (c->dead) out = (struct slice){ 0 };
+  c->given = out;
   pump_leave(c);
   return out;
 }
@@ -36,6 +38,7 @@ static struct slice chain_output(void *arg) {
 static void chain_wrote(void *arg, size_t n) {
   struct chain *c = arg;
   pump_enter(c);
+  if (c->tap) c->tap->bytes(c->tap_arg, CHAIN_OUT, slice_first(c->given, n));
   if (c->gave) c->gave->ops->gave(c->gave, CHAIN_OUT, n, net_now(c->net));
   else c->owner->wrote(c->arg, n);
   pump_leave(c);
@@ -60,6 +63,7 @@ static void chain_failed(struct chain *c, enum stream_end end, bool writing, con
 static void chain_ended(void *arg, enum stream_end end, bool writing, const struct err *why) {
   struct chain *c = arg;
   pump_enter(c);
+  if (!c->vanished) pump_tap(c, CHAIN_IN, end == STREAM_FIN ? CHAIN_FIN : CHAIN_RESET);
   if (end != STREAM_FIN) {
     if (!c->vanished) chain_failed(c, end, writing, why);
   } else if (!c->deaf) {
@@ -93,6 +97,7 @@ void chain_free(struct chain *c) {
   c->stream = NULL;
   c->dead = true;
   net_timer_clear(c->net, &c->timer);
+  if (s) pump_tap(c, CHAIN_OUT, c->resetting ? CHAIN_RESET : CHAIN_CLOSE);
   if (s && c->resetting) stream_reset(s);
   else if (s) stream_close(s);
   pump_leave(c);
@@ -202,6 +207,11 @@ const char *chain_end_text(enum stream_end end, const struct err *why) {
   bool ours = why && (strcmp(why->text, CHAIN_RESET_HERE) == 0 || strstr(why->text, OSCALL_MARK));
   if (end == STREAM_RESET && !ours) return "reset by the other end";
   return why ? why->text : "failed";
+}
+
+void chain_tap(struct chain *c, const struct chain_tap *t, void *arg) {
+  c->tap = t;
+  c->tap_arg = arg;
 }
 
 void chain_reset(struct chain *c) {

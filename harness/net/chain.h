@@ -62,6 +62,14 @@ void chain_end(struct chain *c, enum chain_end end);
  * owner writes goes nowhere any more. A close or reset comes to `ended`. */
 void chain_watch(struct chain *c, void (*done)(void *arg, enum chain_end end));
 
+/* What really happens at the stream, for captures: bytes that it took (OUT) and that came (IN), and how each direction
+ * ended: OUT by this side, IN by the other. It looks and calls nothing here. `t` is borrowed. */
+struct chain_tap {
+  void (*bytes)(void *arg, enum chain_direction d, struct slice bytes);
+  void (*end)(void *arg, enum chain_direction d, enum chain_end end);
+};
+void chain_tap(struct chain *c, const struct chain_tap *t, void *arg);
+
 /* Actions now, for people with a wrench: skip the queue. */
 
 /* What `why` says of a reset that was made here, by an action or a filter, not by the other end. */

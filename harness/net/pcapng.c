@@ -93,7 +93,8 @@ void pcapng_interface(FILE *to, struct slice name) {
   pcapng_number(to, size, 4);
 }
 
-void pcapng_packet(FILE *to, uint32_t interface, int64_t at_ns, struct slice frame, const struct slice *comments, size_t count) {
+void pcapng_packet(FILE *to, uint32_t interface, int64_t at_ns, struct slice frame, const struct slice *comments,
+                   size_t count) {
   size_t options = 0;
   for (size_t i = 0; i < count; i++) options += pcapng_option_size(pcapng_comment(comments[i]));
   size_t size = pcapng_block(to, PCAPNG_PACKET, 20 + pcapng_padded_size(frame), options);

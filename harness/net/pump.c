@@ -85,8 +85,13 @@ void pump_update_reading(struct chain *c) {
 
 /* Ends, done on the stream. */
 
+void pump_tap(const struct chain *c, enum chain_direction d, enum chain_end end) {
+  if (c->tap) c->tap->end(c->tap_arg, d, end);
+}
+
 static void pump_close(struct chain *c) {
   struct stream *s = c->stream;
+  pump_tap(c, CHAIN_OUT, CHAIN_CLOSE);
   c->done = CHAIN_CLOSE;
   c->stream = NULL;
   c->deaf = true;
@@ -122,6 +127,7 @@ static void pump_check_reset(struct chain *c) {
             "reset by this side; %zu bytes written before were not acknowledged within %d ms and may be lost", unsent,
             CHAIN_RESET_WAIT_NS / 1000000);
   }
+  pump_tap(c, CHAIN_OUT, CHAIN_RESET);
   stream_reset(s);
 }
 
@@ -148,6 +154,7 @@ bool pump_vanish(struct chain *c, struct err *err) {
   c->resetting = false;
   c->done = CHAIN_VANISH;
   if (stream_vanish(c->stream, err)) {
+    pump_tap(c, CHAIN_OUT, CHAIN_VANISH);
     c->stream = NULL;
     return true;
   }
@@ -158,6 +165,7 @@ bool pump_vanish(struct chain *c, struct err *err) {
 void pump_shut(struct chain *c) {
   c->done = CHAIN_FIN;
   c->owes_shut = c->watch != NULL;
+  pump_tap(c, CHAIN_OUT, CHAIN_FIN);
   stream_shutdown(c->stream);
 }
 

@@ -27,6 +27,9 @@ struct chain {
   const struct stream_handler *owner;
   void *arg;
   void (*watch)(void *arg, enum chain_end end); /* may be NULL */
+  const struct chain_tap *tap;                  /* may be NULL */
+  void *tap_arg;
+  struct slice given; /* to the stream, last */
   struct stream *stream;
   struct filter *outermost, *innermost;
   struct filter *gave; /* whose bytes the stream was given last; NULL: the owner's */
@@ -50,6 +53,8 @@ struct chain {
 void pump_init(struct chain *c);
 void pump_enter(struct chain *c);
 void pump_leave(struct chain *c); /* frees a dead chain; sets the timer of one that lives */
+
+void pump_tap(const struct chain *c, enum chain_direction d, enum chain_end end);
 
 /* Moves what can be moved towards the stream and returns what it is to write; does ends that are due. */
 struct slice pump_out(struct chain *c);

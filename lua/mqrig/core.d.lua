@@ -143,5 +143,12 @@ function core.can_vanish() end
 --- proxy:conn([n]) -> core.proxy_conn | nil    nil: the newest
 --- conn:number(); conn:who(); conn:client_id(); conn:act(verb); conn:scope(); conn:is_open(); conn:stats()
 --- proxy:log(fn(line), { json=, quiet=, seed= })   what happens, in lines, from now on; proxy:summary() adds the counts
+--- proxy:record(core.record)   connections from now on are recorded there
 ---@param options { url=, upstream=, name=, connect_timeout_ns=, closes=boolean, accept_max=, send_buffer=, receive_buffer= }
 function core.proxy(options) end
+--- What goes through proxies, as a file for packet analysers. record:close() -> true | nil, sentence
+function core.record(path, comment) end
+--- The HTTP interface to proxies. control:url(); control:summary() -> whether `proxy` is among them; control:close(). The proxy is called "mqtt" there.
+---@param options { at=, proxy=core.proxy|nil, hosts={...}|nil, seed=, record=core.record|nil, json=, quiet=, line=fn(line) }
+function core.control(options) end
+function core.control_check(address) end       -- -> true | nil, sentence

@@ -40,11 +40,19 @@ function M.configure_serving(parser)
 Listens at LISTEN and connects each client to UPSTREAM, on and on until SIGINT or SIGTERM, and prints a line for each
 connection that begins or ends and for each rule that fires; at the end a summary. Exit status: 0 ended by a signal,
 1 a rule with must_fire did not fire as often or the script failed, 2 wrong usage, 3 the script did not load, 5 the
-address cannot be listened at. The program mqrig-proxy does the same without scripts.]])
-  parser:argument("listen", "tcp://127.0.0.1:1884, 127.0.0.1:1884, unix:///tmp/proxy.sock; port 0: a free one"):args(1)
-  parser:argument("upstream", "the broker, in the same forms"):args(1)
+address cannot be listened at, or the capture not be written. The program mqrig-proxy does the same without scripts.
+With --control and no addresses there are only the proxies that are made over HTTP. `mqrig proxy ctl --help` shows
+the command line of a control interface.]])
+  parser:argument("listen", "tcp://127.0.0.1:1884, 127.0.0.1:1884, unix:///tmp/proxy.sock; port 0: a free one"):args "?"
+  parser:argument("upstream", "the broker, in the same forms"):args "?"
   parser:option("--fault", "a fault rule, as in 'up PUBLISH nth 3 rst'; may be repeated"):argname("RULE"):count "*"
   parser:option("--script", "a Lua file that is given `proxy`, as t:proxy() gives it, and may wait"):argname "FILE"
+  parser:option("--control", "serve Toxiproxy's HTTP interface there: a port of 127.0.0.1, or host:port; LISTEN and "
+    .. 'UPSTREAM are its proxy "mqtt"'):argname "ADDR"
+  parser:option("--control-host", "a host name by which the interface may be called, besides localhost and addresses; "
+    .. "may be repeated"):argname("NAME"):count "*"
+  parser:option("--capture", "write what goes through as packets for an analyser (pcapng), faults as comments")
+    :argname "FILE"
   parser:option("--seed", "what draws of rules begin with (default: a new one; it is printed)"):argname "N"
   parser:flag("--json", "JSON lines")
   parser:flag("--quiet", "no line for connections and firings")
@@ -94,11 +102,27 @@ local function seed_of(given)
   return seed, not seed and ('--seed is a whole number, not "%s"'):format(text.printable(given)) or nil
 end
 
-local function check(arguments)
+-- The addresses that are there, checked; nil, a sentence.
+local function check_addresses(arguments)
+  local only_control = arguments.control and #arguments.fault == 0 and not arguments.script
+  if not arguments.listen and only_control then
+    return {}
+  elseif not arguments.upstream then
+    return nil, ("%s is missing"):format(arguments.listen and "UPSTREAM" or "LISTEN")
+  end
   local url, sentence = address(arguments.listen, "LISTEN")
-  local options = { url = url }
+  local upstream
   if url then
-    options.upstream, sentence = address(arguments.upstream, "UPSTREAM")
+    upstream, sentence = address(arguments.upstream, "UPSTREAM")
+  end
+  return not sentence and { url = url, upstream = upstream } or nil, sentence
+end
+
+local function check(arguments)
+  local options, sentence = check_addresses(arguments)
+  if options and arguments.control then
+    local good, why = core.control_check(arguments.control)
+    sentence = not good and "--control: " .. why or nil
   end
   for _, rule in ipairs(arguments.fault) do
     local good, why = core.rule_check(rule)
@@ -106,7 +130,7 @@ local function check(arguments)
       sentence = sentence or ('--fault "%s": %s'):format(text.printable(rule), why)
     end
   end
-  if not sentence then
+  if options and not sentence then
     options.seed, sentence = seed_of(arguments.seed)
   end
   return not sentence and options or nil, sentence
@@ -135,22 +159,78 @@ local function serve(scheduler, script, proxy)
   return 0
 end
 
-local function open(stand, options, arguments)
-  local new = require("mqrig.proxy").new
-  local ok, proxy = pcall(new, stand, { url = options.url, upstream = options.upstream }, "proxy")
-  if not ok then
-    return nil, proxy, M.ENVIRONMENT
-  end
+-- What runs: the proxy, its control interface and the capture, each if it is wanted. Nil, a sentence and a status.
+local Running = {}
+Running.__index = Running
+
+local function stripped(sentence)
+  return (tostring(sentence):gsub("^[^ ]+:%d+: ", ""))
+end
+
+function Running:open_proxy(stand, options, arguments)
+  local proxy = require("mqrig.proxy").new(stand, { url = options.url, upstream = options.upstream }, "proxy")
+  self.proxy = proxy
   for _, rule in ipairs(arguments.fault) do
     local added, sentence = pcall(proxy.link.rule, proxy.link, rule)
     if not added then
-      return nil, sentence, 2
+      self.status = 2
+      error(sentence, 0)
     end
   end
-  proxy.proxy:log(function(line)
+  if self.record then
+    proxy.proxy:record(self.record)
+  end
+  proxy.proxy:log(self.line, { json = arguments.json, quiet = arguments.quiet, seed = options.seed })
+end
+
+function Running:open_control(options, arguments)
+  self.control = core.control {
+    at = arguments.control, proxy = self.proxy and self.proxy.proxy, hosts = arguments.control_host,
+    seed = options.seed, record = self.record, json = arguments.json, quiet = arguments.quiet, line = self.line,
+  }
+  local url = self.control:url()
+  self.line(arguments.json and ('{"event":"control","url":"%s"}'):format(url) or "control at " .. url)
+end
+
+local function open(stand, options, arguments)
+  local self = setmetatable({ status = M.ENVIRONMENT }, Running)
+  function self.line(line)
     io.stdout:write(line, "\n")
-  end, { json = arguments.json, quiet = arguments.quiet, seed = options.seed })
-  return proxy
+  end
+  local ok, sentence = pcall(function()
+    self.record = arguments.capture and core.record(arguments.capture, "mqrig proxy")
+    if options.url then
+      self:open_proxy(stand, options, arguments)
+    end
+    if arguments.control then
+      self:open_control(options, arguments)
+    end
+  end)
+  return ok and self or nil, ok or stripped(sentence), self.status
+end
+
+function Running:summary()
+  if self.proxy then
+    self.proxy.proxy:stop()
+  end
+  local told = self.control and self.control:summary()
+  if self.proxy and not told then
+    self.proxy.proxy:summary()
+  end
+end
+
+-- True; nil and why the capture is not whole.
+function Running:close()
+  if self.control then
+    self.control:close()
+  end
+  if self.proxy then
+    self.proxy:close()
+  end
+  if self.record then
+    return self.record:close()
+  end
+  return true
 end
 
 local function run_open(arguments, options, script, env)
@@ -165,19 +245,22 @@ local function run_open(arguments, options, script, env)
   end)
   core.seed(options.seed)
   io.stdout:setvbuf "line"
-  local proxy, sentence, status = open(stand, options, arguments)
-  if not proxy then
+  local running, sentence, status = open(stand, options, arguments)
+  if not running then
     complain(sentence)
     return status
   end
   if env then
-    env.proxy = proxy
+    env.proxy = running.proxy
   end
-  status = serve(scheduler, script, proxy)
-  proxy.proxy:stop()
-  proxy.proxy:summary()
+  status = serve(scheduler, script, running.proxy)
+  running:summary()
   scheduler:cancel_all()
-  proxy:close()
+  local whole, why = running:close()
+  if not whole then
+    complain(why)
+    status = status == 0 and M.ENVIRONMENT or status
+  end
   return status == 0 and unmet(stand.rules) and M.UNMET or status
 end
 
