@@ -242,6 +242,16 @@ static void lmqtt_connect_options(lua_State *L, int table, const struct lclient 
   o->timeout_ns = lmqtt_timeout(L, table);
 }
 
+/* What the options do not say, the URL may. */
+static void lmqtt_url_user(lua_State *L, const struct url *u, struct session_connect *o) {
+  if (!u->has_user || o->has_username) return;
+  o->has_username = true;
+  o->username = slice_text(u->user);
+  o->has_password = u->has_password;
+  o->password = slice_text(u->password);
+  lmqtt_check_text(L, "the user name in the URL", o->username);
+}
+
 static int lmqtt_connect(lua_State *L) {
   struct err err;
   struct url u;
@@ -257,6 +267,7 @@ static int lmqtt_connect(lua_State *L) {
   lmqtt_check_text(L, "clientid", o.client_id);
   lmqtt_check_url(L, c, url, &u);
   lmqtt_connect_options(L, 4, c, &o);
+  lmqtt_url_user(L, &u, &o);
   struct ws_options ws;
   struct transport_options transport = { .ws = lws_options(L, 4, false, &ws) ? &ws : NULL };
   if (c->imp && lclient_other_imp(c)) return luaL_error(L, "profile imp allows one connected client at a time");

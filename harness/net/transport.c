@@ -16,6 +16,7 @@ static bool transport_check_ws(const struct url *u, const struct ws_options *ws,
 }
 
 bool transport_check(const struct url *u, const struct transport_options *o, bool listens, struct err *err) {
+  if (listens && u->has_user) return err_set(err, "the URL of an end that listens has no user name and password");
   if (!transport_check_ws(u, o ? o->ws : NULL, listens, err)) return false;
   if (!u->tls) return true;
   return err_set(err, "this version of mqrig has tcp, mqtt, ws and unix, but not %s yet", url_scheme_name(u->scheme));

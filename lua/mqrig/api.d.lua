@@ -43,7 +43,9 @@ local mqtt_client = {}
 --- Starts connecting; the outcome goes to `onconnect`. Raises when the client is not disconnected, when `clientid` is
 --- not 1 to 255 bytes, for a scheme other than tcp, mqtt, ssl, mqtts, ws, wss, unix, and for a `keepalive` over 65535
 --- s. Options: `username`, `password`, `keepalive` (60 s, 0: none), `willtopic`, `willmessage`, `willqos`,
---- `willretain`, `cleansession` (true), `timeout` (10 s), `tls`, `ws`, `version` ("3.1.1").
+--- `willretain`, `cleansession` (true), `timeout` (10 s), `tls`, `ws`, `version` ("3.1.1"). The URL may bring user name
+--- and password, `tcp://user:password@host:1883`, with %-escapes where they hold `@ : / ? # [ ] %`; the options go
+--- before. An IPv6 address stands in brackets: `tcp://[::1]:1883`.
 ---@param url string
 ---@param clientid string
 ---@param options? table

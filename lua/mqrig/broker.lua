@@ -3,6 +3,7 @@
 
 local blame = require "mqrig.blame"
 local object = require "mqrig.object"
+local show = require "mqrig.show"
 
 local M = {}
 
@@ -11,7 +12,7 @@ local Remote = {}
 
 for name in ("stop start restart kill pause resume"):gmatch "%S+" do
   Remote[name] = function(self)
-    blame.raise(("t.broker:%s() needs a broker that mqrig started, and %s was given by its URL"):format(name, self.url))
+    blame.raise(("t.broker:%s() needs a broker that mqrig started, and %s was given by its URL"):format(name, show.url(self.url)))
   end
 end
 

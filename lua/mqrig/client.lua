@@ -10,6 +10,7 @@ local link = require "mqrig.link"
 local mqttproxy = require "mqrig.mqttproxy"
 local object = require "mqrig.object"
 local rule = require "mqrig.rule"
+local show = require "mqrig.show"
 local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
 local websocket = require "mqrig.websocket"
@@ -28,7 +29,7 @@ local will_known = blame.set "topic payload qos retain"
 
 --- The sentence for a code that a verb raises.
 function M.code_text(code)
-  return require("mqrig.show").code(code) .. ", " .. core.mqtt.describe(code)
+  return show.code(code) .. ", " .. core.mqtt.describe(code)
 end
 
 local function stats(self)
@@ -139,7 +140,7 @@ function Client:try_connect(options)
   self.connect_code = nil
   blame.call(self.real.connect, self.real, self.url, self.id, connect_options(self.options))
   if not task.wait_for(self, has_connect_code, within_ns, "the outcome of connect") then
-    failure.late(("%s: connect to %s came to nothing"):format(self.name, self.url), within_ns)
+    failure.late(("%s: connect to %s came to nothing"):format(self.name, show.url(self.url)), within_ns)
   end
   return self.connect_code
 end
@@ -148,7 +149,7 @@ end
 function Client:connect(options)
   local code = self:try_connect(options)
   if code ~= 0 then
-    failure.raise { message = ("%s: connect to %s: %s"):format(self.name, self.url, M.code_text(code)) }
+    failure.raise { message = ("%s: connect to %s: %s"):format(self.name, show.url(self.url), M.code_text(code)) }
   end
   return self
 end

@@ -2,6 +2,7 @@
 -- hundred failures.
 
 local core = require "mqrig.core"
+local show = require "mqrig.show"
 
 local M = {}
 
@@ -69,7 +70,7 @@ local function check_url(url)
   end
   raw:close()
   if answer ~= "open" then
-    return ("the broker %s cannot be reached: %s. Is it running, and is this its address?"):format(url,
+    return ("the broker %s cannot be reached: %s. Is it running, and is this its address?"):format(show.url(url),
       answer or "no answer")
   end
 end

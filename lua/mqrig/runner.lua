@@ -17,6 +17,7 @@ local report = require "mqrig.report"
 local rerun = require "mqrig.rerun"
 local sandbox = require "mqrig.sandbox"
 local select_ = require "mqrig.select"
+local show = require "mqrig.show"
 local text = require "mqrig.text"
 
 local M = {}
@@ -243,7 +244,7 @@ local function begin(self)
   local s = self.settings
   local total = self:total()
   self:emit("run_begin", {
-    version = core.version, seed = s.seed, broker = s.broker, net = s.net, mqtt = s.mqtt, jobs = s.jobs,
+    version = core.version, seed = s.seed, broker = show.url(s.broker), net = s.net, mqtt = s.mqtt, jobs = s.jobs,
     total = total and total + #self.errors, wall_clock_s = s.net == "sim" and core.sim.epoch_s or core.wall_clock(),
   })
   for _, problem in ipairs(self.errors) do

@@ -185,6 +185,11 @@ function M.value(value)
   return head .. rest
 end
 
+--- A URL without its password.
+function M.url(url)
+  return (tostring(url):gsub("^(%a+://[^/@]*):[^/]*@", "%1:***@"))
+end
+
 --- As `value`, with a result code's name where it is one that can be no plain number.
 function M.result(value)
   if math.type(value) == "integer" and code_names[value] then

@@ -124,7 +124,7 @@ local mistakes = {
   { "t:peer().down:on('PUBACK')", 'has no action, such as :drop()' },
   { "t:peer().down:on('PUBACK'):nth(3):drop()", 'the rule "down PUBACK nth 3 drop" was to fire and did so 0 times' },
   { "t:client { url = 'tpc://localhost' }:connect()", 'unknown scheme "tpc" in the URL: use one of tcp' },
-  { "t:peer { url = 'tcp://127.0.0.1:x' }", 'bad port "x" in the URL: a number from 0 to 65535' },
+  { "t:peer { url = 'tcp://127.0.0.1:x' }", 'bad port "x": a number from 0 to 65535, at column 17 of the URL' },
   { "local p = t:peer() t:peer { url = p.url }", "somebody else does already (the address is in use)" },
   { "t:peer { url = 'unix:///nonexistent/x.sock' }", "cannot listen at /nonexistent/x.sock: No such file or "
     .. "directory" },

@@ -44,8 +44,8 @@ local wrong = {
     .. 'did you mean "mosquitto"?' },
   { "run --broker http://x x.lua", '--broker is a bad URL, "http://x": unknown scheme "http" in the URL: use one '
     .. 'of tcp' },
-  { "run --broker tcp:// x.lua", "no host in the URL: write tcp://localhost:1883" },
-  { "run --broker tcp://h:99999 x.lua", 'bad port "99999" in the URL: a number from 0 to 65535' },
+  { "run --broker tcp:// x.lua", "no host: write tcp://localhost:1883, at column 7 of the URL" },
+  { "run --broker tcp://h:99999 x.lua", 'bad port "99999": a number from 0 to 65535, at column 9 of the URL' },
   { "run --broker tcp://h:1:2 x.lua", "an IPv6 address is written in brackets" },
   { "run --net reel x.lua", '--net is one of real, sim, not "reel", did you mean "real"?' },
   { "run -V 7 x.lua", '--mqtt is 3.1.1 or 5, not "7"' },

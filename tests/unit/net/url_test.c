@@ -25,7 +25,10 @@ static void test_good(void **state) {
     { "ws://h?x=1", "h", "/?x=1", URL_WS, 80, false, true },
     { "wss://[::1]/mqtt", "::1", "/mqtt", URL_WSS, 443, true, true },
     { "tcp://[fe80::1%lo]:5", "fe80::1%lo", "", URL_TCP, 5, false, false },
+    { "tcp://[fe80::1%25lo]:5", "fe80::1%lo", "", URL_TCP, 5, false, false },
+    { "ws://h/a%20b", "h", "/a%20b", URL_WS, 80, false, true },
     { "unix:///tmp/a b", "", "", URL_SCHEMES, 0, false, false },
+    { "unix:///tmp/a%20%25b", "", "/tmp/a %b", URL_UNIX, 0, false, false },
     { "unix:///tmp/x.sock", "", "/tmp/x.sock", URL_UNIX, 0, false, false },
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -60,7 +63,7 @@ static void test_bad(void **state) {
     { "tcp://:1883", "no host" },
     { "tcp://[]:1", "no host" },
     { "tcp://h:", "bad port" },
-    { "tcp://h:65536", "bad port" },
+    { "tcp://h:65536", "bad port \"65536\": a number from 0 to 65535, at column 9" },
     { "tcp://h:12a", "bad port" },
     { "tcp://h:-1", "bad port" },
     { "tcp://h:000001", "bad port" },
@@ -71,7 +74,15 @@ static void test_bad(void **state) {
     { "tcp://a b", "column 8" },
     { "tcp://a\n", "column 8" },
     { "tcp://h/path", "has no path" },
-    { "tcp://u:p@h", "username" },
+    { "tcp://@h", "no user name in front of the @, at column 7" },
+    { "tcp://u%4:p@h", "two hexadecimal digits behind it (a % itself is written %25), at column 8" },
+    { "tcp://u:p%00@h", "%00 stands for a zero byte, which cannot be in a URL, at column 10" },
+    { "tcp://u:p@", "no host: write tcp://localhost:1883, at column 11" },
+    { "tcp://h%41", "'%' cannot be in the host \"h%41\", at column 8" },
+    { "tcp://[fe80::1%]", "no interface behind the % of the address, at column 16" },
+    { "ws://h/a%zz", "at column 9" },
+    { "ws://h/a#b", "a fragment (#) is not sent to a server, at column 9" },
+    { "unix:///tmp/a%2", "at column 14" },
     { "tcp://h,i", "','" },
     { "unix://tmp/x", "three slashes" },
     { "unix:///123456789 123456789", "column" },
@@ -81,6 +92,34 @@ static void test_bad(void **state) {
     struct err err = { "" };
     assert_false(url_parse(rows[i][0], &u, &err));
     if (!strstr(err.text, rows[i][1])) fail_msg("%s: %s", rows[i][0], err.text);
+  }
+}
+
+static void test_user(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *user, *password;
+    bool has_password;
+  } rows[] = {
+    { "tcp://u@h:1", "u", "", false },
+    { "tcp://u:p@h", "u", "p", true },
+    { "tcp://:p@h", "", "p", true },
+    { "tcp://u:@[::1]:5", "u", "", true },
+    { "ws://u%40home:p%3a%2F%25:x@h/mqtt", "u@home", "p:/%:x", true },
+    { "tcp://u@x:p@w@h", "u@x", "p@w", true },
+    { "tcp://\xc3\xa4%C3%A4@h", "\xc3\xa4\xc3\xa4", "", false },
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct url u;
+    struct err err;
+    char text[1500];
+    if (!url_parse(rows[i].text, &u, &err)) fail_msg("%s: %s", rows[i].text, err.text);
+    assert_true(u.has_user);
+    assert_string_equal(u.user, rows[i].user);
+    assert_int_equal(u.has_password, rows[i].has_password);
+    assert_string_equal(u.password, rows[i].password);
+    url_format(&u, text, sizeof text);
+    assert_null(strchr(text, '@'));
   }
 }
 
@@ -129,6 +168,9 @@ static void test_random(void **state) {
       assert_true(err.text[0] != 0);
       continue;
     }
+    u.has_user = u.has_password = false;
+    memset(u.user, 0, sizeof u.user);
+    memset(u.password, 0, sizeof u.password);
     url_format(&u, shown, sizeof shown);
     if (!url_parse(shown, &again, &err)) fail_msg("%s -> %s: %s", text, shown, err.text);
     assert_memory_equal(&u, &again, sizeof u);
@@ -137,6 +179,7 @@ static void test_random(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = { cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
-                                      cmocka_unit_test(test_limits), cmocka_unit_test(test_random) };
+                                      cmocka_unit_test(test_user), cmocka_unit_test(test_limits),
+                                      cmocka_unit_test(test_random) };
   return cmocka_run_group_tests_name("url", tests, NULL, NULL);
 }
