@@ -42,6 +42,7 @@ struct peer_conn {
   struct slice feeding; /* what of the input in progress nobody has got yet */
   struct net_timer drain;
   const char *why; /* set once it is being closed */
+  char *said;      /* of how the other end closed it */
   size_t number;
   uint32_t who;
   uint8_t version; /* enum spec_version */
@@ -59,6 +60,7 @@ static void peer_conn_destroy(struct peer_conn *c) {
   net_timer_clear(c->peer->net, &c->drain);
   tap_free(c->tap);
   cutter_fini(&c->cutter);
+  free(c->said);
   free(c);
 }
 
@@ -221,8 +223,9 @@ static void peer_ended(void *arg, enum stream_end end, bool writing, const struc
   struct peer *p = c->peer;
   (void)writing;
   peer_enter(p);
+  if (end == STREAM_FIN && why && !c->said) c->said = mem_copy(slice_text(why->text));
   if (!chain_stream(c->chain) || end != STREAM_FIN) peer_conn_over(c, c->why ? c->why : chain_end_text(end, why));
-  else if (c->broker) peer_conn_close(c, chain_end_text(end, why));
+  else if (c->broker) peer_conn_close(c, c->said ? c->said : chain_end_text(end, why));
   peer_settle(p);
   peer_leave(p);
 }

@@ -211,13 +211,18 @@ static void simarrive_read(struct simend *e) {
   }
 }
 
+/* Behind all that came, the end of file with it, unless a write has met the error before. */
+static bool simarrive_is_at_error(const struct simend *e) {
+  return e->error && !simpipe_readable(simend_in(e)) && (e->writing || !e->fin_came || e->fin_told);
+}
+
 static void simarrive_tell(struct simend *e) {
   if (e->unwritten) {
     e->unwritten = e->stream.blocked = false;
     stream_want_write(&e->stream);
   } else if (e->dial) {
     simdial_tell(e);
-  } else if (e->error && !simpipe_readable(simend_in(e))) {
+  } else if (simarrive_is_at_error(e)) {
     simarrive_report(e);
   } else {
     simarrive_read(e);

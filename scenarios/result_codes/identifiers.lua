@@ -85,6 +85,7 @@ scenario("one more may be sent from inside the callback of the one that was ackn
     end)
     send_many(c, IDS - 1)
     expect(c:try_publish("codes/ids", "x", { qos = 1 })):equals(mqtt.ERROR_NO_MORE_MSGIDS)
+    t:wait(function() return held.seen == 1 end)
     held:release(1)
     t:wait(function() return held.seen == 2 end)
     expect(inside):is_nil()

@@ -52,6 +52,7 @@ scenario("own ends: a half-close is an end of file, and the other direction live
   conn:fin()
   expect(raw:recv_bytes(7)):equals "1234567"
   expect(raw:wait_closed()):equals "fin"
+  raw:send("CONNECT")
   send_pings(raw)
   t:wait(function() return #conn:received("PINGREQ") == 4 end)
 end)

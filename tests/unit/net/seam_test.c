@@ -501,6 +501,33 @@ static void test_half_close(void **state) {
   porter_close(p);
 }
 
+/* Their FIN is told before a reset that came behind it, however late; not where a write has met the reset. */
+static void test_reset_behind_fin(void **state) {
+  (void)state;
+  for (int writes = 0; writes < 2; writes++) {
+    struct seat s;
+    struct porter *p = seat_pair(&s);
+    stream_pause(s.stream, true);
+    seat_send(&p->seats[0], "last");
+    settle();
+    stream_close(p->seats[0].stream);
+    p->seats[0].stream = NULL;
+    settle();
+    seat_send(&s, "to nobody");
+    settle();
+    if (writes) seat_send(&s, "again");
+    settle();
+    stream_pause(s.stream, false);
+    UNTIL(s.ends);
+    assert_int_equal(seat_got(&s), 4);
+    assert_int_equal(s.fins, !writes);
+    assert_int_equal(s.end, STREAM_RESET);
+    assert_int_equal(s.writing, writes);
+    seat_fini(&s);
+    porter_close(p);
+  }
+}
+
 /* A large write behind their FIN gets through too. */
 static void test_write_after_fin(void **state) {
   (void)state;
@@ -742,6 +769,7 @@ int main(void) {
     SEAM_TEST(test_write_finds_reset),
     SEAM_TEST(test_close_unread),
     SEAM_TEST(test_half_close),
+    SEAM_TEST(test_reset_behind_fin),
     SEAM_TEST(test_write_after_fin),
     SEAM_TEST(test_write_to_closed),
     SEAM_TEST(test_close_delivers),
