@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bind/lchannel.h"
+#include "bind/lcheck.h"
 #include "bind/lclient.h"
 #include "bind/lcontrol.h"
 #include "bind/ldefect.h"
@@ -25,9 +26,9 @@
 
 static int lcore_open(lua_State *L) {
   static void (*const parts[])(lua_State *) = {
-    lworld_open, lpacket_open,    ltimeline_open, lscope_open,   lclient_open, lmqtt_open,
-    lpeer_open,  lrawclient_open, lchannel_open,  lprocess_open, lguard_open,  lsystem_open,
-    lproxy_open, lrecord_open,    lcontrol_open,  ldefect_open,  lorder_open,  lsim_open,
+    lworld_open,     lpacket_open,  ltimeline_open, lscope_open, lclient_open, lmqtt_open,  lpeer_open,
+    lrawclient_open, lchannel_open, lprocess_open,  lguard_open, lsystem_open, lproxy_open, lrecord_open,
+    lcontrol_open,   ldefect_open,  lorder_open,    lsim_open,   lcheck_open,
   };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) parts[i](L);

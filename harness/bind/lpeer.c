@@ -353,7 +353,7 @@ static int lpeer_pause(lua_State *L) {
 }
 
 static int lpeer_forget(lua_State *L) {
-  broker_forget(peer_broker(lpeer_check(L)->peer));
+  peer_forget(lpeer_check(L)->peer);
   return 0;
 }
 

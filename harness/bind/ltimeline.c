@@ -17,7 +17,7 @@ static const char *const ltimeline_kinds[] = {
   [TIMELINE_FAULT] = "fault", [TIMELINE_NOTE] = "note", [TIMELINE_HIT] = "fault", [TIMELINE_EVENT] = "event",
 };
 
-static struct timeline *ltimeline_check(lua_State *L) {
+struct timeline *ltimeline_check(lua_State *L) {
   return *(struct timeline **)luaL_checkudata(L, 1, LTIMELINE);
 }
 
@@ -59,6 +59,21 @@ static int ltimeline_note(lua_State *L) {
 static int ltimeline_who(lua_State *L) {
   lua_pushinteger(L, timeline_who(ltimeline_check(L), luaL_checkstring(L, 2)));
   return 1;
+}
+
+/* (what, who, code, value): what only a checker of the run wants to know, see event.h */
+static int ltimeline_tell(lua_State *L) {
+  static const char *const names[] = { "healed", "quiet", "wanted", "sheltered", "resource", NULL };
+  static const enum event_what events[] = { EVENT_HEALED, EVENT_QUIET, EVENT_WANTED, EVENT_SHELTERED, EVENT_RESOURCE };
+  struct timeline *t = ltimeline_check(L);
+  struct event e = { .what = events[luaL_checkoption(L, 2, NULL, names)], .code = (int)luaL_optinteger(L, 4, 0) };
+  lua_Integer value = luaL_optinteger(L, 5, 0);
+  luaL_argcheck(L, e.code >= -512 && e.code <= 511, 4, "-512 to 511");
+  luaL_argcheck(L, value >= 0, 5, "not negative");
+  e.value = (uint64_t)value;
+  e.packet_id = (uint16_t)luaL_optinteger(L, 6, 0);
+  timeline_add_event(t, net_now(lworld_enter(L)->net), (uint32_t)luaL_optinteger(L, 3, 0), e);
+  return 0;
 }
 
 static int ltimeline_last(lua_State *L) {
@@ -128,17 +143,20 @@ static void ltimeline_push_told(lua_State *L, const struct story *s, const struc
   lua_rawseti(L, -2, 2);
 }
 
-/* (most, whole) -> { { line, faults }, ... } */
+/* (most, whole, to) -> { { line, faults }, ... }: up to the entry of that number */
 static int ltimeline_story(lua_State *L) {
   struct timeline *t = ltimeline_check(L);
   lua_Integer most = luaL_checkinteger(L, 2), shown = 0;
   bool whole = lua_toboolean(L, 3);
+  uint64_t to = (uint64_t)luaL_optinteger(L, 4, INT64_MAX);
   lua_newtable(L);
   struct story *s = story_new(t, !whole);
-  size_t first = story_count(s);
+  size_t first = story_count(s), last;
+  while (first > 0 && story_line(s, first - 1)->number > to) first--;
+  last = first;
   while (first > 0 && shown < most) shown += !story_line(s, --first)->hidden;
   lua_Integer n = 0;
-  for (; first < story_count(s); first++) {
+  for (; first < last; first++) {
     if (story_line(s, first)->hidden) continue;
     ltimeline_push_told(L, s, story_line(s, first));
     lua_rawseti(L, -2, ++n);
@@ -219,10 +237,19 @@ static int ltimeline_entry(lua_State *L) {
 
 void ltimeline_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    { "note", ltimeline_note },   { "who", ltimeline_who },         { "last", ltimeline_last },
-    { "find", ltimeline_find },   { "lines", ltimeline_lines },     { "entry", ltimeline_entry },
-    { "story", ltimeline_story }, { "capture", ltimeline_capture }, { "dropped", ltimeline_dropped },
-    { "hash", ltimeline_hash },   { "hashes", ltimeline_hashes },   { NULL, NULL },
+    { "note", ltimeline_note },
+    { "who", ltimeline_who },
+    { "last", ltimeline_last },
+    { "tell", ltimeline_tell },
+    { "find", ltimeline_find },
+    { "lines", ltimeline_lines },
+    { "entry", ltimeline_entry },
+    { "story", ltimeline_story },
+    { "capture", ltimeline_capture },
+    { "dropped", ltimeline_dropped },
+    { "hash", ltimeline_hash },
+    { "hashes", ltimeline_hashes },
+    { NULL, NULL },
   };
   static const luaL_Reg functions[] = { { "timeline", ltimeline_new },
                                         { "use_timeline", ltimeline_use },

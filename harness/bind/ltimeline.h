@@ -4,6 +4,8 @@
 
 #include <lua.h>
 
+struct timeline *ltimeline_check(lua_State *L); /* the first argument */
+
 void ltimeline_open(lua_State *L);
 
 #endif

@@ -84,11 +84,32 @@ static void client_leave(struct client *c) {
   if (--c->depth == 0 && c->dead) client_destroy(c);
 }
 
+static void client_tell(const struct client *c, enum event_what what, int code, uint16_t packet_id, uint64_t value) {
+  if (c->timeline)
+    timeline_add_event(c->timeline, client_now(c), c->who, (struct event){ what, code, packet_id, value });
+}
+
+static void client_tell_event(const struct client *c, const struct session_event *e) {
+  const struct packet *p = e->packet;
+  switch (e->type) {
+  case SESSION_EVENT_CONNECTED: client_tell(c, EVENT_CONNECTED, e->code, e->session_present, 0); break;
+  case SESSION_EVENT_LOST: client_tell(c, EVENT_LOST, e->code, 0, 0); break;
+  case SESSION_EVENT_DISCONNECTED: client_tell(c, EVENT_DISCONNECTED, e->code, 0, 0); break;
+  case SESSION_EVENT_RESULT:
+  case SESSION_EVENT_SUBSCRIBED:
+  case SESSION_EVENT_UNSUBSCRIBED: client_tell(c, EVENT_RESULT, e->code, 0, e->number); break;
+  case SESSION_EVENT_MESSAGE:
+    client_tell(c, EVENT_MESSAGE, p->qos, p->packet_id, event_content(p->topic, p->payload));
+    break;
+  }
+}
+
 /* Inside client_enter and client_leave. A handler that comes here again leaves it to the drain that called it to find
  * that there is nothing more: till then what that one's event borrows is kept. */
 static void client_drain(struct client *c) {
   struct session_event e;
   while ((c->depth == 1 || session_has_event(c->session)) && session_next(c->session, &e)) {
+    if (c->timeline) client_tell_event(c, &e);
     if (c->handler) c->handler(c->arg, &e);
   }
 }
@@ -104,8 +125,8 @@ static void client_drop(struct client *c, const char *why) {
   c->close_by_ns = NET_NEVER;
   c->connection++;
   c->feeding = slice_of(NULL, 0);
+  tap_end(c->tap, TIMELINE_UP, client_now(c));
   if (c->timeline) timeline_note(c->timeline, client_now(c), c->who, TIMELINE_END, "%s", why);
-  tap_restart(c->tap);
   chain_free(chain);
 }
 
@@ -145,12 +166,18 @@ static void client_settle(struct client *c) {
 
 static void client_dial_now(struct client *c);
 
+static void client_tick(struct client *c) {
+  if (session_deadline(c->session) > client_now(c)) return;
+  if (c->timeline && session_output(c->session, client_now(c)).size) client_tell(c, EVENT_BEHIND, 0, 0, 0);
+  session_tick(c->session, client_now(c));
+}
+
 static void client_fire(void *arg) {
   struct client *c = arg;
   c->timer_at_ns = NET_NEVER;
   client_enter(c);
   if (c->dial && c->dial->at_ns <= client_now(c)) client_dial_now(c);
-  if (session_deadline(c->session) <= client_now(c)) session_tick(c->session, client_now(c));
+  client_tick(c);
   client_settle(c);
   client_leave(c);
 }
@@ -177,20 +204,37 @@ static void client_note_unknown(struct client *c, uint64_t before) {
                 spec_packet(now.unknown_type)->name, now.unknown_id);
 }
 
-static void client_input(void *arg, struct slice bytes) {
-  struct client *c = arg;
+/* What came behind the packet with which the session has finished. */
+static void client_leave_unread(struct client *c, struct slice rest) {
+  if (!rest.size || !c->timeline) return;
+  client_tell(c, EVENT_UNREAD, 0, 0, 0);
+  tap_pass(c->tap, TIMELINE_DOWN, rest, client_now(c));
+}
+
+/* Each packet stands on the timeline before what it causes. */
+static void client_feed(struct client *c, struct slice bytes) {
   uint64_t connection = c->connection;
-  client_enter(c);
-  tap_pass(c->tap, TIMELINE_DOWN, bytes, client_now(c));
+  struct slice rest = bytes; /* not on the timeline yet */
   c->feeding = bytes;
   while (c->connection == connection && c->feeding.size && !session_wants_close(c->session)) {
     uint64_t unknown = session_stats(c->session).unknown_acks;
+    if (c->feeding.size <= rest.size) {
+      rest = slice_from(rest, tap_pass_one(c->tap, TIMELINE_DOWN, rest, client_now(c)));
+    }
     size_t n = session_feed(c->session, c->feeding, client_now(c));
     c->feeding = slice_from(c->feeding, n);
     client_note_unknown(c, unknown);
     if (!session_wants_close(c->session)) client_drain(c);
   }
-  if (c->connection == connection) c->feeding = slice_of(NULL, 0);
+  if (c->connection != connection) return;
+  c->feeding = slice_of(NULL, 0);
+  client_leave_unread(c, rest);
+}
+
+static void client_input(void *arg, struct slice bytes) {
+  struct client *c = arg;
+  client_enter(c);
+  client_feed(c, bytes);
   if (session_stats(c->session).inflight >= CLIENT_LINGER_AT) net_linger(c->net); /* their acknowledgements are due */
   client_settle(c);
   client_leave(c);
@@ -271,6 +315,8 @@ struct client *client_new(struct net *n, struct timeline *timeline, const char *
   c->timer_at_ns = c->close_by_ns = NET_NEVER;
   net_timer_init(&c->timer, client_fire, c);
   c->tap = tap_new(timeline, c->who);
+  struct session_limits limits = session_limits(c->session);
+  client_tell(c, EVENT_CLIENT, 0, 0, (uint64_t)limits.buffered_max << 16 | limits.inflight_max);
   return c;
 }
 
@@ -327,6 +373,7 @@ bool client_connect(struct client *c, const struct url *u, const struct transpor
     return false;
   }
   session_connect(c->session, options, client_now(c));
+  client_tell(c, EVENT_DIAL, 0, 0, options->timeout_ns > 0 ? (uint64_t)options->timeout_ns : 0);
   c->chain = chain;
   c->connection++;
   if (c->on_chain) c->on_chain(c->on_chain_arg, c->chain);
@@ -348,6 +395,7 @@ void client_on_calls(struct client *c, struct oscall_hook *(*fn)(void *arg), voi
 
 bool client_disconnect(struct client *c) {
   if (!session_disconnect(c->session, client_now(c))) return false;
+  client_tell(c, EVENT_DISCONNECT, 0, 0, 0);
   client_want_write(c);
   client_arm_at(c, session_deadline(c->session));
   client_wake(c);
@@ -356,18 +404,31 @@ bool client_disconnect(struct client *c) {
 
 void client_close(struct client *c) {
   client_enter(c);
+  client_tell(c, EVENT_CLOSE, 0, 0, 0);
   client_drop(c, "closed by this end");
   session_close(c->session, client_now(c));
   client_drain(c);
+  client_tell(c, EVENT_CLOSED, 0, 0, 0);
   client_leave(c);
+}
+
+/* `before`: how many were buffered. */
+static void client_tell_send(const struct client *c, const struct session_publish *p, uint16_t packet_id,
+                             uint32_t before) {
+  int code = p->qos;
+  if (session_stats(c->session).buffered == before) code |= EVENT_REFUSED;
+  if (tap_is_midway(c->tap, TIMELINE_UP)) code |= EVENT_MIDWAY;
+  client_tell(c, EVENT_SEND, code, packet_id, event_content(p->topic, p->payload));
 }
 
 enum session_accept client_publish(struct client *c, const struct session_publish *p, uint16_t *packet_id) {
   uint16_t id = 0;
   if (session_full(c->session)) client_flush(c);
+  uint32_t before = session_stats(c->session).buffered;
   enum session_accept accepted = session_publish(c->session, p, client_now(c), &id);
   if (packet_id) *packet_id = id;
   if (accepted != SESSION_ACCEPTED) return accepted;
+  if (c->timeline) client_tell_send(c, p, id, before);
   c->unflushed += p->topic.size + p->payload.size;
   if (c->unflushed >= NET_FLUSH_AT) client_flush(c);
   client_want_write(c);
@@ -380,18 +441,21 @@ enum session_accept client_publish(struct client *c, const struct session_publis
 
 int client_subscribe(struct client *c, const struct packet_subscription *topics, size_t count, uint64_t user) {
   int code = session_subscribe(c->session, topics, count, user, client_now(c));
+  if (code == 0) client_tell(c, EVENT_REQUEST, 0, session_stats(c->session).last_id, 0);
   client_want_write(c);
   return code;
 }
 
 int client_unsubscribe(struct client *c, const struct slice *filters, size_t count, uint64_t user) {
   int code = session_unsubscribe(c->session, filters, count, user, client_now(c));
+  if (code == 0) client_tell(c, EVENT_REQUEST, 0, session_stats(c->session).last_id, 0);
   client_want_write(c);
   return code;
 }
 
 bool client_raw(struct client *c, struct slice bytes) {
   bool taken = session_raw(c->session, bytes);
+  if (taken) client_tell(c, EVENT_RAW, 0, 0, 0);
   client_want_write(c);
   return taken;
 }

@@ -29,8 +29,9 @@ enum event_what {
 
   /* Of one end of a connection. */
   EVENT_RAW,      /* bytes of a script go out here, among what this end says by itself */
-  EVENT_CUT,      /* the connection has ended within a packet that it was sending; code: that one's type */
-  EVENT_UNFRAMED, /* what it sends is not cut into packets any more */
+  EVENT_CUT,      /* the connection has ended within a packet that it was sending; code: its first byte */
+  EVENT_UNFRAMED, /* what goes up (code 0) or down (1) is no packet, and is not cut any more */
+  EVENT_UNREAD,   /* what stands behind this came in, and was not looked at */
 
   /* A broker connection's, value: the number of its peer. */
   EVENT_ACCEPTED, /* it belongs to that peer */

@@ -157,6 +157,12 @@ static void invariant_cut(struct invend *end, const struct event *e) {
   if (end->client && !(end->flow->next != &end->flow->row && !e->packet_id)) invresult_cut(end->client, e->packet_id);
 }
 
+static void invariant_raw(struct invend *end) {
+  if (!end || !end->role) return;
+  invwire_distrust(end);
+  if (end->conn) invbroker_distrust(end);
+}
+
 static void invariant_event(struct invariant *v, uint32_t who, const struct event *e) {
   struct invend *end = who ? invariant_end(v, who) : NULL;
   bool known = end && end->role;
@@ -166,10 +172,12 @@ static void invariant_event(struct invariant *v, uint32_t who, const struct even
     end->role = SPEC_CLIENT;
     end->client = invclient_new(v, end, e);
     break;
-  case EVENT_RAW:
+  case EVENT_RAW: invariant_raw(end); break;
+  case EVENT_UNREAD:
+    if (known) end->deaf = true;
+    break;
   case EVENT_UNFRAMED:
-    if (known) invwire_distrust(end);
-    if (known && end->conn) invbroker_distrust(end);
+    if (known) invwire_unframed(v, end, e->code ? TIMELINE_DOWN : TIMELINE_UP);
     break;
   case EVENT_SCRIPTED:
     if (known) invwire_distrust(end);

@@ -188,6 +188,7 @@ void invclient_received(struct invariant *v, struct invend *end, const struct pa
   switch (p->type) {
   case SPEC_CONNACK: invclient_accepted(c, p); break;
   case SPEC_PUBLISH:
+    if (c->state != INVCLIENT_CONNECTED) break;
     c->arrival = (struct invclient_arrival){ v->number, event_content(p->topic, p->payload), p->packet_id, p->qos };
     c->arrival.due = p->qos < 2 || !invflow_has_received(end->flow, p->packet_id);
     c->arrival.known = true;
@@ -200,7 +201,8 @@ void invclient_received(struct invariant *v, struct invend *end, const struct pa
 
 void invclient_ended(struct invariant *v, struct invend *end, bool by_this_end) {
   struct invclient *c = end->client;
-  invclient_expect_given(v, c);
+  if (!by_this_end) invclient_expect_given(v, c);
+  else if (c->arrival.due) invflow_unreceive(end->flow, c->arrival.packet_id); /* for which it may have given up */
   c->arrival = (struct invclient_arrival){ 0 };
   c->gave_up = by_this_end && !c->closing;
   invariant_stop(v, &c->idle);

@@ -90,14 +90,15 @@ static void invclock_client_sent(struct invariant *v, struct invclient *c, const
   invclock_rest(v, c);
 }
 
-/* Ended by this end without a word, for a socket that had failed: then a PINGRESP was overdue. */
+/* Ended by this end without a word, for a socket that had failed: then a PINGRESP was overdue. The PINGREQ was
+ * made a little before it went out. */
 void invclock_lost(struct invariant *v, struct invclient *c, int reason) {
   const struct invend *end = c->end;
   bool judged = end->judged && !end->deaf && end->keepalive_s;
   if (judged) invclock_expect_ping(v, c, "the connection was lost");
   if (!judged || reason != SESSION_LOST_SOCKET || !c->gave_up) return;
   if (c->pinged_ns < 0) invariant_breach(v, 29, end->who, 0, "it gave the connection up, and no PINGRESP was due");
-  else if (v->now_ns - c->pinged_ns < invclock_ping_timeout_ns(end))
+  else if (v->now_ns - c->pinged_ns < invclock_ping_timeout_ns(end) - v->options.slack_ns)
     invariant_breach(v, 29, end->who, c->pong.cause, "it gave the connection up %.3f s after PINGREQ",
                      (double)(v->now_ns - c->pinged_ns) / INVCLOCK_SECOND_NS);
 }

@@ -86,14 +86,16 @@ void invflow_resume(struct invflow *f) {
   f->next = f->row.next;
 }
 
+void invflow_unreceive(struct invflow *f, uint16_t packet_id) {
+  struct hash_node *n = hash_first(&f->received, packet_id);
+  if (!n) return;
+  hash_remove(&f->received, n);
+  free(LIST_OWNER(n, struct invflow_seen, by_id));
+}
+
 /* There is no way to walk a table: what came stands in it under 65,535 values at most. */
 static void invflow_forget_received(struct invflow *f) {
-  for (unsigned id = 1; f->received.count && id <= SPEC_PACKET_ID_MAX; id++) {
-    struct hash_node *n = hash_first(&f->received, id);
-    if (!n) continue;
-    hash_remove(&f->received, n);
-    free(LIST_OWNER(n, struct invflow_seen, by_id));
-  }
+  for (unsigned id = 1; f->received.count && id <= SPEC_PACKET_ID_MAX; id++) invflow_unreceive(f, (uint16_t)id);
 }
 
 void invflow_forget(struct invflow *f) {
@@ -320,14 +322,6 @@ static void invflow_take_publish(struct invariant *v, struct invflow *f, const s
   hash_add(&f->received, &s->by_id, p->packet_id);
 }
 
-static void invflow_take_release(struct invariant *v, struct invflow *f, uint16_t packet_id) {
-  struct hash_node *n = hash_first(&f->received, packet_id);
-  invflow_owe(v, f, INVFLOW_PUBCOMP, packet_id);
-  if (!n) return;
-  hash_remove(&f->received, n);
-  free(LIST_OWNER(n, struct invflow_seen, by_id));
-}
-
 static void invflow_take_ack(struct invariant *v, struct invflow *f, const struct packet *p) {
   struct invflow_flight *g = invflow_find(f, p->packet_id);
   if (!g) return;
@@ -353,7 +347,10 @@ void invflow_received(struct invariant *v, struct invend *end, const struct pack
   struct invflow *f = end->flow;
   switch (p->type) {
   case SPEC_PUBLISH: invflow_take_publish(v, f, p); break;
-  case SPEC_PUBREL: invflow_take_release(v, f, p->packet_id); break;
+  case SPEC_PUBREL:
+    invflow_owe(v, f, INVFLOW_PUBCOMP, p->packet_id);
+    invflow_unreceive(f, p->packet_id);
+    break;
   case SPEC_SUBSCRIBE: invflow_owe(v, f, INVFLOW_SUBACK, p->packet_id); break;
   case SPEC_UNSUBSCRIBE: invflow_owe(v, f, INVFLOW_UNSUBACK, p->packet_id); break;
   case SPEC_PINGREQ: invflow_owe(v, f, INVFLOW_PINGRESP, 0); break;

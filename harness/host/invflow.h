@@ -50,6 +50,7 @@ void invflow_received(struct invariant *v, struct invend *end, const struct pack
 bool invflow_repeats(const struct invflow *f, const struct packet *p, uint64_t content);
 /* Whether a QoS 2 message of that identifier has come and was not released. */
 bool invflow_has_received(const struct invflow *f, uint16_t packet_id);
+void invflow_unreceive(struct invflow *f, uint16_t packet_id);
 
 /* At the end of a settled run: what is still owed or was not sent again, while the connection is up. */
 void invflow_settle(struct invariant *v, const struct invend *end);

@@ -137,7 +137,9 @@ static void invwire_in(struct invariant *v, struct invend *end, const struct pac
   if (end->role == SPEC_CLIENT) invclient_received(v, end, p);
   else invbroker_received(v, end, p);
   end->heard_ns = v->now_ns;
-  if (end->flow && !end->deaf) invflow_received(v, end, p);
+  /* Whoever is about to disconnect takes no message any more. */
+  bool ignored = p->type == SPEC_PUBLISH && end->client && end->client->state != INVCLIENT_CONNECTED;
+  if (end->flow && !end->deaf && !ignored) invflow_received(v, end, p);
 }
 
 static void invwire_unreadable(struct invariant *v, struct invend *end, bool out, enum decode_result result,
@@ -149,6 +151,13 @@ static void invwire_unreadable(struct invariant *v, struct invend *end, bool out
   }
   /* Of one that is too large only the beginning is known. */
   if (result == DECODE_NEED_MORE) invwire_distrust(end);
+}
+
+void invwire_unframed(struct invariant *v, struct invend *end, enum timeline_kind direction) {
+  bool out = (direction == TIMELINE_UP) == (end->role == SPEC_CLIENT);
+  if (!out) end->deaf = true;
+  else if (end->open && end->judged) invariant_breach(v, 3, end->who, 0, "bytes that are no packet");
+  if (out) invwire_distrust(end);
 }
 
 void invwire_packet(struct invariant *v, struct invend *end, const struct timeline_entry *e) {

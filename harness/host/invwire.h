@@ -14,6 +14,9 @@ void invwire_end(struct invend *end);
 
 void invwire_packet(struct invariant *v, struct invend *end, const struct timeline_entry *e);
 
+/* What stands where a packet should begin is none. */
+void invwire_unframed(struct invariant *v, struct invend *end, enum timeline_kind direction);
+
 /* What an end sends is not its own any more, on this connection; and what hangs on it in the session is not known. */
 void invwire_distrust(struct invend *end);
 

@@ -10,6 +10,8 @@
 #include "host/tap.h"
 #include "mqtt/decode.h"
 
+#define PEER_SILENCE_CLAUSE "MQTT-3.1.2-24" /* in the broker's reason for closing */
+
 /* A connection is up, then leaving (the script was told, the broker has given it up, its chain still closes), then gone
  * (its memory is freed once no handler runs). */
 struct peer {
@@ -28,7 +30,8 @@ struct peer {
   size_t count, capacity;
   struct net_timer timer; /* the broker's deadline, or now after peer_kick */
   int64_t timer_at_ns;
-  uint32_t depth; /* handlers that run */
+  uint64_t number; /* on the timeline: tells it from other peers there */
+  uint32_t depth;  /* handlers that run */
   bool paused, muted, dead;
 };
 
@@ -47,10 +50,21 @@ struct peer_conn {
   uint32_t who;
   uint8_t version; /* enum spec_version */
   bool taken, driven;
+  bool scripted, raw; /* it was told that a script answers, that a script's bytes go out */
 };
 
 static int64_t peer_now(const struct peer *p) {
   return net_now(p->net);
+}
+
+static void peer_tell(const struct peer *p, uint32_t who, enum event_what what, int code) {
+  if (p->timeline) timeline_add_event(p->timeline, peer_now(p), who, (struct event){ what, code, 0, p->number });
+}
+
+/* A script acts in place of the broker; once for each connection. */
+static void peer_conn_tell(struct peer_conn *c, enum event_what what, bool *told) {
+  if (!*told) peer_tell(c->peer, c->who, what, 0);
+  *told = true;
 }
 
 /* Entering and leaving what may run handlers. */
@@ -98,6 +112,7 @@ static void peer_conn_end(struct peer_conn *c, const char *why) {
   list_remove(&c->node);
   list_append(&p->leaving, &c->node);
   p->numbers[c->number - 1] = NULL;
+  tap_end(c->tap, TIMELINE_DOWN, peer_now(p));
   if (p->timeline) timeline_note(p->timeline, peer_now(p), c->who, TIMELINE_END, "%s", why);
   if (p->handler.ended) p->handler.ended(p->arg, c, why);
   broker_gone(c->broker, peer_now(p));
@@ -133,8 +148,12 @@ static void peer_settle(struct peer *p) {
   while ((b = broker_next_output(p->broker))) {
     struct peer_conn *c = broker_conn_user(b);
     if (!c->chain) continue;
-    if (broker_wants_close(b, &why)) peer_conn_close(c, why);
-    else chain_want_write(c->chain);
+    if (broker_wants_close(b, &why)) {
+      peer_tell(p, c->who, EVENT_CLOSING, strstr(why, PEER_SILENCE_CLAUSE) != NULL);
+      peer_conn_close(c, why);
+    } else {
+      chain_want_write(c->chain);
+    }
   }
   peer_arm_at(p, broker_deadline(p->broker));
 }
@@ -169,6 +188,7 @@ static void peer_conn_show(struct peer_conn *c, struct slice raw) {
   if (c->taken) p->handler.taken(p->arg, c, good ? &packet : NULL, raw);
   if (good && c->broker && !c->driven) {
     verdict = p->handler.packet(p->arg, c, &packet);
+    if (verdict != PEER_DEFAULT) peer_conn_tell(c, EVENT_SCRIPTED, &c->scripted);
   }
   if (!c->broker || c->driven) return;
   if (verdict == PEER_DEFAULT) broker_feed(c->broker, raw, peer_now(p));
@@ -284,6 +304,7 @@ static void peer_accepted(void *arg, struct stream *s) {
   c->broker = broker_accept(p->broker, c, peer_now(p));
   c->chain = peer_conn_chain_new(c);
   chain_attach(c->chain, s);
+  peer_tell(p, c->who, EVENT_ACCEPTED, 0);
   if (p->timeline) {
     timeline_note(p->timeline, peer_now(p), c->who, TIMELINE_OPEN, "from %s to %s", stream_peer(s), stream_local(s));
   }
@@ -303,6 +324,17 @@ static const struct net_listener_handler peer_listening = { .accepted = peer_acc
 
 /* The owner's side. */
 
+/* One that refuses messages or clients for reasons of its own is not what a checker of runs knows. */
+static void peer_tell_limits(struct peer *p, const struct broker_options *o) {
+  uint32_t queued_max = o && o->queued_max ? o->queued_max : BROKER_QUEUED_DEFAULT;
+  uint32_t inflight_max = o && o->inflight_max ? o->inflight_max : BROKER_INFLIGHT_DEFAULT;
+  bool own = o && (o->message_max || o->authenticate);
+  if (!p->timeline) return;
+  p->number = timeline_last(p->timeline) + 1;
+  timeline_add_event(p->timeline, peer_now(p), 0,
+                     (struct event){ EVENT_PEER, own, (uint16_t)inflight_max, (uint64_t)queued_max << 32 | p->number });
+}
+
 struct peer *peer_new(struct net *n, struct timeline *timeline, const char *name, const struct url *u,
                       const struct broker_options *options, const struct net_listen_options *listen,
                       const struct transport_options *transport, const struct peer_handler *handler, void *arg,
@@ -317,6 +349,7 @@ struct peer *peer_new(struct net *n, struct timeline *timeline, const char *name
   if (handler) p->handler = *handler;
   p->arg = arg;
   p->broker = broker_new(options);
+  peer_tell_limits(p, options);
   p->timer_at_ns = NET_NEVER;
   net_timer_init(&p->timer, peer_fire, p);
   list_init(&p->up);
@@ -347,6 +380,11 @@ struct broker *peer_broker(const struct peer *p) {
 
 struct net_listener *peer_listener(const struct peer *p) {
   return p->listener;
+}
+
+void peer_forget(struct peer *p) {
+  broker_forget(p->broker);
+  peer_tell(p, 0, EVENT_FORGET, 0);
 }
 
 void peer_kick(struct peer *p) {
@@ -392,6 +430,7 @@ void peer_stop(struct peer *p, bool reset) {
 void peer_pause(struct peer *p, bool paused) {
   if (p->paused == paused) return;
   p->paused = paused;
+  peer_tell(p, 0, paused ? EVENT_PAUSED : EVENT_RESUMED, 0);
   if (p->listener) net_listener_pause(p->listener, paused);
   for (struct list_node *n = list_first(&p->up); n; n = list_next(&p->up, n)) {
     chain_stall(LIST_OWNER(n, struct peer_conn, node)->chain, CHAIN_STALL_PAUSE, paused);
@@ -436,6 +475,7 @@ void peer_conn_take(struct peer_conn *c, bool driven) {
   assert(c->peer->handler.packet && c->peer->handler.taken);
   c->taken = true;
   c->driven = driven;
+  if (driven) peer_conn_tell(c, EVENT_SCRIPTED, &c->scripted);
   if (driven && c->broker) broker_leave(c->broker);
 }
 
@@ -445,6 +485,7 @@ struct slice peer_conn_client_id(const struct peer_conn *c) {
 
 bool peer_conn_send(struct peer_conn *c, struct slice bytes) {
   if (!c->broker || c->why || !broker_raw(c->broker, bytes)) return false;
+  peer_conn_tell(c, EVENT_RAW, &c->raw);
   chain_want_write(c->chain);
   chain_flush(c->chain);
   return true;

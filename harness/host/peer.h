@@ -41,8 +41,9 @@ struct peer *peer_new(struct net *n, struct timeline *timeline, const char *name
 void peer_free(struct peer *p);
 const struct url *peer_url(const struct peer *p);
 struct broker *peer_broker(const struct peer *p);
-struct net_listener *peer_listener(const struct peer *p); /* NULL while stopped */
 struct net_listener *peer_listener(const struct peer *p); /* another one after each peer_start; NULL while stopped */
+/* broker_forget. */
+void peer_forget(struct peer *p);
 void peer_kick(struct peer *p); /* after a call on the broker that may have given it output: broker_publish */
 
 /* stop closes the listener and all connections; `reset` with RST instead of FIN. start listens again at the same

@@ -45,6 +45,7 @@ static void tap_lose(struct tap *t, struct tap_side *s, int64_t now_ns) {
   struct slice shown = slice_first(buffer_slice(&s->partial), TAP_HEX_MAX);
   for (size_t i = 0; i < shown.size; i++) snprintf(hex + 3 * i, 4, " %02x", shown.data[i]);
   timeline_note(t->timeline, now_ns, t->who, TIMELINE_NOTE, "not a packet, %s:%s", s == &t->up ? "up" : "down", hex);
+  timeline_add_event(t->timeline, now_ns, t->who, (struct event){ .what = EVENT_UNFRAMED, .code = s == &t->down });
   s->lost = true;
   buffer_fini(&s->partial);
 }
@@ -79,20 +80,60 @@ static void tap_finish(struct tap *t, struct tap_side *s, int64_t now_ns) {
   buffer_consume(&s->partial, partial.size);
 }
 
+static struct tap_side *tap_side(struct tap *t, enum timeline_kind direction) {
+  return direction == TIMELINE_UP ? &t->up : &t->down;
+}
+
+/* What stands before the end of a packet, or a part of that. */
+static size_t tap_step(struct tap *t, struct tap_side *s, struct slice bytes, int64_t now_ns) {
+  struct frame f;
+  if (!buffer_size(&s->partial) && frame_read(bytes, &f) == FRAME_OK && f.size <= bytes.size &&
+      f.size <= TAP_PACKET_MAX) {
+    tap_enter(t, s, slice_first(bytes, f.size), now_ns);
+    return f.size;
+  }
+  size_t n = tap_gather(s, bytes);
+  tap_finish(t, s, now_ns);
+  return n;
+}
+
 void tap_pass(struct tap *t, enum timeline_kind direction, struct slice bytes, int64_t now_ns) {
   if (!t) return;
-  struct tap_side *s = direction == TIMELINE_UP ? &t->up : &t->down;
+  struct tap_side *s = tap_side(t, direction);
+  while (bytes.size && !s->lost) bytes = slice_from(bytes, tap_step(t, s, bytes, now_ns));
+}
+
+size_t tap_pass_one(struct tap *t, enum timeline_kind direction, struct slice bytes, int64_t now_ns) {
+  if (!t || tap_side(t, direction)->lost) return bytes.size;
+  struct tap_side *s = tap_side(t, direction);
+  size_t passed = 0;
+  do passed += tap_step(t, s, slice_from(bytes, passed), now_ns);
+  while (passed < bytes.size && buffer_size(&s->partial));
+  return passed;
+}
+
+bool tap_is_midway(const struct tap *t, enum timeline_kind direction) {
+  return t && buffer_size(direction == TIMELINE_UP ? &t->up.partial : &t->down.partial) > 0;
+}
+
+/* The identifier of a PUBLISH of which this is the beginning; 0 if that is not there. */
+static uint16_t tap_identifier(struct slice start) {
   struct frame f;
-  while (bytes.size && !s->lost) {
-    if (!buffer_size(&s->partial) && frame_read(bytes, &f) == FRAME_OK && f.size <= bytes.size &&
-        f.size <= TAP_PACKET_MAX) {
-      tap_enter(t, s, slice_first(bytes, f.size), now_ns);
-      bytes = slice_from(bytes, f.size);
-      continue;
-    }
-    bytes = slice_from(bytes, tap_gather(s, bytes));
-    tap_finish(t, s, now_ns);
+  if (frame_read(start, &f) != FRAME_OK || start.size < (size_t)f.header_size + 2) return 0;
+  size_t at = (size_t)f.header_size + 2 + ((size_t)start.data[f.header_size] << 8 | start.data[f.header_size + 1]);
+  return start.size < at + 2 ? 0 : (uint16_t)(start.data[at] << 8 | start.data[at + 1]);
+}
+
+void tap_end(struct tap *t, enum timeline_kind direction, int64_t now_ns) {
+  if (!t) return;
+  struct slice start = buffer_slice(&tap_side(t, direction)->partial);
+  struct event e = { .what = EVENT_CUT };
+  if (start.size) {
+    e.code = start.data[0];
+    if (start.data[0] >> 4 == SPEC_PUBLISH) e.packet_id = tap_identifier(start);
+    timeline_add_event(t->timeline, now_ns, t->who, e);
   }
+  tap_restart(t);
 }
 
 struct slice tap_tail(struct slice bytes) {

@@ -31,6 +31,12 @@ struct tap *tap_new(struct timeline *timeline, uint32_t who);
 void tap_free(struct tap *t);
 void tap_restart(struct tap *t); /* a new connection: both directions begin at a packet */
 void tap_pass(struct tap *t, enum timeline_kind direction, struct slice bytes, int64_t now_ns);
+/* The same up to the end of the first packet. Returns how many bytes that were. */
+size_t tap_pass_one(struct tap *t, enum timeline_kind direction, struct slice bytes, int64_t now_ns);
+/* Whether a part of a packet has passed. */
+bool tap_is_midway(const struct tap *t, enum timeline_kind direction);
+/* The connection is over, at the end whose packets go in that direction. */
+void tap_end(struct tap *t, enum timeline_kind direction, int64_t now_ns);
 
 /* What is left of bytes that begin at a packet behind the last whole one: the packet in progress. */
 struct slice tap_tail(struct slice bytes);

@@ -18,13 +18,17 @@ static void eventq_append(struct eventq *q, const struct eventq_entry *e) {
   assert(fits);
 }
 
-void eventq_put(struct eventq *q, enum session_event_type type, int code, uint64_t user) {
-  struct eventq_entry e = { user, (int16_t)code, (uint8_t)type, false };
+void eventq_put_result(struct eventq *q, enum session_event_type type, int code, uint64_t user, uint32_t number) {
+  struct eventq_entry e = { user, (int16_t)code, (uint8_t)type, false, number };
   eventq_append(q, &e);
 }
 
+void eventq_put(struct eventq *q, enum session_event_type type, int code, uint64_t user) {
+  eventq_put_result(q, type, code, user, 0);
+}
+
 void eventq_put_connected(struct eventq *q, int code, bool session_present) {
-  struct eventq_entry e = { 0, (int16_t)code, SESSION_EVENT_CONNECTED, session_present };
+  struct eventq_entry e = { 0, (int16_t)code, SESSION_EVENT_CONNECTED, session_present, 0 };
   eventq_append(q, &e);
 }
 

@@ -68,8 +68,8 @@ static void outbox_settle(struct outbox *o, struct outbox_message *m, int code) 
   if (m->windowed) o->window--;
   if (m->packet_id) packetid_release(o->ids, m->packet_id);
   if (!defect_is(DEFECT_RESULT_MISSING) || code != SESSION_DISCONNECTED)
-    eventq_put(o->events, SESSION_EVENT_RESULT, code, m->user);
-  if (defect_is(DEFECT_RESULT_TWICE)) eventq_put(o->events, SESSION_EVENT_RESULT, code, m->user);
+    eventq_put_result(o->events, SESSION_EVENT_RESULT, code, m->user, m->number);
+  if (defect_is(DEFECT_RESULT_TWICE)) eventq_put_result(o->events, SESSION_EVENT_RESULT, code, m->user, m->number);
   outbox_free(m);
 }
 
@@ -147,8 +147,9 @@ bool outbox_accept(struct outbox *o, const struct session_publish *p, bool at_on
   assert(p->qos <= 2);
   *packet_id = 0;
   int refusal = outbox_refusal(o, p);
+  uint32_t number = ++o->events->operations;
   if (refusal) {
-    eventq_put(o->events, SESSION_EVENT_RESULT, refusal, p->user);
+    eventq_put_result(o->events, SESSION_EVENT_RESULT, refusal, p->user, number);
     return false;
   }
   struct outbox_message *m = mem_zero(sizeof *m);
@@ -156,6 +157,7 @@ bool outbox_accept(struct outbox *o, const struct session_publish *p, bool at_on
   m->state = HANDSHAKE_WAITING;
   m->qos = p->qos;
   m->user = p->user;
+  m->number = number;
   if (m->qos) *packet_id = m->packet_id = outbox_take_id(o, m);
   struct packet packet = outbox_packet(m, p);
   outbox_append(o, m);

@@ -27,6 +27,7 @@ struct outbox_message {
   uint16_t packet_id; /* 0 for QoS 0 */
   uint32_t size;      /* of the packet encoded last */
   uint32_t held;      /* size of `bytes` */
+  uint32_t number;    /* of the operation, eventq.operations */
   struct outbox_message *before, *after;
   uint64_t user;
   uint64_t begin; /* offset of that packet in the outflow */

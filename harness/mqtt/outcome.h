@@ -46,6 +46,8 @@ struct session_event {
   enum session_event_type type;
   int code;
   bool session_present;
+  uint32_t number; /* of the operation that a result is of: the session counts publish, subscribe and unsubscribe, from
+                      1 */
   uint64_t user;
   struct slice codes;
   const struct packet *packet;

@@ -60,6 +60,7 @@ static int request_begin(struct request_list *r, enum spec_type type, const stru
   q->type = (uint8_t)type;
   q->count = (uint8_t)count;
   q->user = user;
+  q->number = ++r->box->events->operations;
   q->packet_id = packet.packet_id = packetid_take(r->box->ids, q);
   struct buffer bytes;
   buffer_init(&bytes, encode_size(&packet));
@@ -104,7 +105,8 @@ bool request_is_written(const struct request_list *r, const struct request *q) {
 
 void request_done(struct request_list *r, struct request *q, int code) {
   bool subscribe = q->type == SPEC_SUBSCRIBE;
-  eventq_put(r->box->events, subscribe ? SESSION_EVENT_SUBSCRIBED : SESSION_EVENT_UNSUBSCRIBED, code, q->user);
+  eventq_put_result(r->box->events, subscribe ? SESSION_EVENT_SUBSCRIBED : SESSION_EVENT_UNSUBSCRIBED, code, q->user,
+                    q->number);
   request_remove(r, q);
 }
 

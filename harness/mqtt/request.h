@@ -13,6 +13,7 @@ struct request {
   uint8_t count;
   uint16_t packet_id;
   uint32_t size;
+  uint32_t number; /* of the operation, eventq.operations */
   struct request *before, *after;
   uint64_t user;
   uint64_t turn;  /* goes out once the outbox has encoded that many */

@@ -81,6 +81,10 @@ void session_free(struct session *s) {
   free(s);
 }
 
+struct session_limits session_limits(const struct session *s) {
+  return (struct session_limits){ s->box.inflight_max, s->box.buffered_max };
+}
+
 enum session_state session_state(const struct session *s) {
   if (!s->ended) return s->state;
   return s->told && s->gone ? SESSION_IDLE : SESSION_DISCONNECTING;
@@ -92,7 +96,8 @@ struct session_stats session_stats(const struct session *s) {
                                  .ids_used = s->ids.count,
                                  .unknown_acks = s->unknown_acks,
                                  .unknown_type = s->unknown_type,
-                                 .unknown_id = s->unknown_id };
+                                 .unknown_id = s->unknown_id,
+                                 .last_id = s->ids.last };
 }
 
 /* The life of a connection. */
@@ -225,7 +230,9 @@ bool session_next(struct session *s, struct session_event *out) {
     session_release(s);
     return false;
   }
-  *out = (struct session_event){ .type = e.type, .code = e.code, .session_present = e.session_present, .user = e.user };
+  *out = (struct session_event){
+    .type = e.type, .code = e.code, .session_present = e.session_present, .number = e.number, .user = e.user
+  };
   if (e.type == SESSION_EVENT_MESSAGE) out->packet = s->message;
   if (e.type == SESSION_EVENT_SUBSCRIBED && e.code == 0) out->codes = s->codes;
   if (e.type == SESSION_EVENT_RESULT) return true;

@@ -32,6 +32,7 @@ struct session_stats {
   uint64_t unknown_acks; /* acknowledgements that fit nothing; the last of them: */
   uint8_t unknown_type;
   uint16_t unknown_id;
+  uint16_t last_id; /* the packet identifier that was given last */
 };
 
 struct session;
@@ -42,6 +43,11 @@ void session_free(struct session *s);
 
 enum session_state session_state(const struct session *s);
 struct session_stats session_stats(const struct session *s);
+
+struct session_limits {
+  uint32_t inflight_max, buffered_max; /* in force */
+};
+struct session_limits session_limits(const struct session *s);
 
 /* Begins a connection; only in SESSION_IDLE. The options must have an encoding. Copies what it needs. With clean, or if
  * the broker has no session, what was in flight ends with -11 when CONNACK tells, and what was buffered is sent. */

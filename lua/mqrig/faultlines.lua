@@ -17,10 +17,10 @@ local function join(line, faults)
   return text.cut(line, room) .. faults
 end
 
---- The newest `most` lines. `whole`: also what the two ends of a connection both say.
-function M.lines(timeline, most, whole)
+--- The newest `most` lines. `whole`: also what the two ends of a connection both say. `to`: the entry that is the last.
+function M.lines(timeline, most, whole, to)
   local lines = {}
-  for i, told in ipairs(timeline:story(most, whole)) do
+  for i, told in ipairs(timeline:story(most, whole, to)) do
     lines[i] = join(told[1], told[2])
   end
   return lines

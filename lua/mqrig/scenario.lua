@@ -4,6 +4,7 @@ local core = require "mqrig.core"
 local blame = require "mqrig.blame"
 local context = require "mqrig.context"
 local failure = require "mqrig.failure"
+local invariants = require "mqrig.invariants"
 local mqttapi = require "mqrig.mqttapi"
 local paths = require "mqrig.paths"
 local rule = require "mqrig.rule"
@@ -185,7 +186,7 @@ local function complete(failed, scenario, timeline, verbose)
   failed.file = failed.file or scenario.file
   failed.line = failed.line or scenario.line
   failed.source = source_line(failed.file, failed.line)
-  failed.timeline = require("mqrig.faultlines").lines(timeline, M.FAILURE_LINES, verbose)
+  failed.timeline = require("mqrig.faultlines").lines(timeline, M.FAILURE_LINES, verbose, failed.entry)
   return failed
 end
 
@@ -197,6 +198,18 @@ local function collect_logs(t)
     end
   end
   return logs
+end
+
+-- What a scenario that failed for another reason has broken besides, comes with its logs.
+local function judge(checker, failed, scenario, timeline, verbose, logs)
+  local broken, others = invariants.failure(checker:judge(false))
+  if broken and failed then
+    table.insert(others, 1, broken.message)
+  end
+  for _, line in ipairs(others) do
+    logs[#logs + 1] = "broken: " .. line
+  end
+  return failed or broken and complete(broken, scenario, timeline, verbose)
 end
 
 local function new_context(scenario, options, scheduler, timeline)
@@ -250,6 +263,7 @@ local function run_open(scenario, options, result)
     end)
   end
   local t = new_context(scenario, options, scheduler, timeline)
+  local checker = invariants.checker(timeline, t.net)
   local failed = run_body(scenario, options, scheduler, t)
   core.memory_limit(0)
   if failed and failed.skip then
@@ -273,6 +287,9 @@ local function run_open(scenario, options, result)
     failed = complete(closing, scenario, timeline, options.verbose)
   end
   result.logs = collect_logs(t)
+  if not result.skip then
+    failed = judge(checker, failed, scenario, timeline, options.verbose, result.logs)
+  end
   result.failure = failed
   local capture = options.capture
   if capture == "always" or (failed and capture == "on-failure") then

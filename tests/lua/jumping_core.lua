@@ -75,6 +75,19 @@ function Timeline:lines()
   return table.move(self, 1, #self, 1, {})
 end
 
+-- What the next checker finds at its end.
+core.breaches = {}
+
+function core.checker()
+  return {
+    judge = function()
+      local found = core.breaches
+      core.breaches = {}
+      return found
+    end,
+  }
+end
+
 function core.timeline()
   return setmetatable({}, Timeline)
 end

@@ -127,3 +127,16 @@ end
 assert(draw(1) == draw(1) and draw(1) ~= draw(2))
 r = run(function(t) t:log("one", 2, { 3 }) error "x" end, { capture = "always" })
 assert(r.failure.timeline[1] == "one 2 { 3 }" and r.timeline:story()[1])
+
+-- What is broken besides: it fails a scenario that had passed, and comes with the logs of one that had not.
+local function breach(id)
+  return { id = id, who = "c1", text = "it was wrong", promise = "it is right", line = "c1 -> PINGREQ", entry = 3 }
+end
+core.breaches = { breach "inv-06 dup", breach "inv-08 resume" }
+r = run(function() end)
+assert(r.verdict == "failed" and r.failure.message == "inv-06 dup: c1: it was wrong" and r.failure.line == 1)
+assert(r.failure.expected == "it is right" and r.failure.got == "c1 -> PINGREQ")
+assert(r.logs[1] == "broken: inv-08 resume: c1: it was wrong" and #r.logs == 1)
+core.breaches = { breach "inv-06 dup" }
+r = run(function() error "plain" end)
+assert(r.failure.message == "plain" and r.logs[1] == "broken: inv-06 dup: c1: it was wrong")
