@@ -158,9 +158,17 @@ static struct net *lsim_check_host(lua_State *L) {
   return host;
 }
 
+/* For who checks the run by its time. */
+static void lsim_tell_clocks(lua_State *L, int code) {
+  struct lworld *w = lsim_enter(L);
+  if (w->timeline)
+    timeline_add_event(w->timeline, net_now(w->net), 0, (struct event){ .what = EVENT_CLOCKS, .code = code });
+}
+
 /* sim.jump(host, by_ns) */
 static int lsim_jump(lua_State *L) {
   simnet_jump(lsim_check_host(L), luaL_checkinteger(L, 2));
+  lsim_tell_clocks(L, 0);
   return 0;
 }
 
@@ -170,12 +178,14 @@ static int lsim_drift(lua_State *L) {
   luaL_argcheck(L, local >= 0 && local <= UINT32_MAX, 2, "a part of a ratio");
   luaL_argcheck(L, real >= 1 && real <= UINT32_MAX, 3, "a part of a ratio");
   simnet_drift(lsim_check_host(L), (uint32_t)local, (uint32_t)real);
+  lsim_tell_clocks(L, local == real ? 0 : 1);
   return 0;
 }
 
 /* sim.stop(host, stopped) */
 static int lsim_stop(lua_State *L) {
   simnet_stop(lsim_check_host(L), lua_toboolean(L, 2));
+  lsim_tell_clocks(L, lua_toboolean(L, 2) ? 1 : 2);
   return 0;
 }
 

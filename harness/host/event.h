@@ -45,9 +45,11 @@ enum event_what {
   EVENT_RESUMED, /* to here */
 
   /* The run's. */
-  EVENT_HEALED,    /* no fault acts any more; value: within how many ns everything must be well */
-  EVENT_QUIET,     /* value 1: nobody asks for anything any more, nothing but pings from here on; 0: to here */
-  EVENT_WANTED,    /* this client should be connected (code 1), or need not be (0) */
+  EVENT_CLOCKS, /* somebody's time is not the run's: it has jumped (code 0), stands or drifts from here (1), to here (2)
+                 */
+  EVENT_HEALED, /* no fault acts any more; value: within how many ns everything must be well */
+  EVENT_QUIET,  /* value 1: nobody asks for anything any more, nothing but pings from here on; 0: to here */
+  EVENT_WANTED, /* this client should be connected (code 1), or need not be (0) */
   EVENT_SHELTERED, /* nothing is done to this client or on its way: nothing may happen to it */
   EVENT_RESOURCE,  /* code: which (enum event_resource), packet_id: 0 at the beginning, 1 at the end; value: how many */
 };

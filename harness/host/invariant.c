@@ -127,7 +127,14 @@ const struct invariant_violation *invariant_violation(const struct invariant *v,
 /* Time. */
 
 void invariant_set(struct invariant *v, struct invclock *c, int64_t at_ns) {
-  heap_set(&v->clocks, &c->node, at_ns + v->options.slack_ns);
+  if (!v->unclocked) heap_set(&v->clocks, &c->node, at_ns + v->options.slack_ns);
+}
+
+static void invariant_skew(struct invariant *v, int code) {
+  for (struct heap_node *n; (n = heap_first(&v->clocks));) heap_clear(&v->clocks, n);
+  v->skewed = v->number;
+  if (code == 1) v->unclocked++;
+  else if (code == 2 && v->unclocked) v->unclocked--;
 }
 
 void invariant_stop(struct invariant *v, struct invclock *c) {
@@ -173,6 +180,7 @@ static void invariant_event(struct invariant *v, uint32_t who, const struct even
     end->client = invclient_new(v, end, e);
     break;
   case EVENT_RAW: invariant_raw(end); break;
+  case EVENT_CLOCKS: invariant_skew(v, e->code); break;
   case EVENT_UNREAD:
     if (known) end->deaf = true;
     break;

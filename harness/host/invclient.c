@@ -65,6 +65,7 @@ static void invclient_connected(struct invariant *v, struct invclient *c, const 
   struct invend *end = c->end;
   bool present = e->packet_id;
   invariant_stop(v, &c->dial);
+  invariant_stop(v, &c->told);
   invclient_go(v, c, "told the outcome of a connect", 1u << INVCLIENT_CONNECTING,
                e->code == 0 ? INVCLIENT_CONNECTED : INVCLIENT_IDLE);
   if (c->sheltered && e->code) invariant_breach(v, 36, end->who, 0, "its connect had the outcome %d", e->code);

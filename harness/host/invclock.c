@@ -17,6 +17,11 @@ static int64_t invclock_ping_timeout_ns(const struct invend *end) {
   return (int64_t)(end->keepalive_s < most ? end->keepalive_s : most) * INVCLOCK_SECOND_NS;
 }
 
+/* Whether what is measured from that entry cannot be told. */
+static bool invclock_is_skewed(const struct invariant *v, uint64_t from) {
+  return v->unclocked || from < v->skewed;
+}
+
 /* A client. */
 
 /* It may be in the middle of a large packet: what comes next tells. */
@@ -54,7 +59,8 @@ void invclock_connected(struct invariant *v, struct invclient *c) {
 }
 
 static void invclock_expect_ping(struct invariant *v, const struct invclient *c, const char *instead) {
-  if (c->idle_late_ns < 0 || c->pinged_ns >= 0 || c->behind || !c->end->judged) return;
+  if (c->idle_late_ns < 0 || c->pinged_ns >= 0 || c->behind || invclock_is_skewed(v, c->idle.cause) || !c->end->judged)
+    return;
   invariant_breach(v, 29, c->end->who, c->idle.cause, "nothing was sent for longer than the keepalive of %u s, then %s",
                    c->end->keepalive_s, instead);
 }
@@ -75,7 +81,7 @@ void invclock_behind(struct invariant *v, struct invclient *c) {
 static void invclock_ping(struct invariant *v, struct invclient *c) {
   const struct invend *end = c->end;
   if (!end->judged) return;
-  if (!c->behind && v->now_ns - end->sent_ns < invclock_keepalive_ns(end))
+  if (!c->behind && !invclock_is_skewed(v, end->last_sent) && v->now_ns - end->sent_ns < invclock_keepalive_ns(end))
     invariant_breach(v, 29, end->who, end->last_sent,
                      "PINGREQ was sent %.3f s after another packet, at a keepalive of %u s",
                      (double)(v->now_ns - end->sent_ns) / INVCLOCK_SECOND_NS, end->keepalive_s);
@@ -98,7 +104,8 @@ void invclock_lost(struct invariant *v, struct invclient *c, int reason) {
   if (judged) invclock_expect_ping(v, c, "the connection was lost");
   if (!judged || reason != SESSION_LOST_SOCKET || !c->gave_up) return;
   if (c->pinged_ns < 0) invariant_breach(v, 29, end->who, 0, "it gave the connection up, and no PINGRESP was due");
-  else if (v->now_ns - c->pinged_ns < invclock_ping_timeout_ns(end) - v->options.slack_ns)
+  else if (!invclock_is_skewed(v, c->pong.cause) &&
+           v->now_ns - c->pinged_ns < invclock_ping_timeout_ns(end) - v->options.slack_ns)
     invariant_breach(v, 29, end->who, c->pong.cause, "it gave the connection up %.3f s after PINGREQ",
                      (double)(v->now_ns - c->pinged_ns) / INVCLOCK_SECOND_NS);
 }
@@ -134,7 +141,8 @@ void invclock_leave(struct invariant *v, struct invend *end) {
 
 void invclock_silent(struct invariant *v, struct invend *end) {
   const struct invconn *c = end->conn;
-  if (c->keepalive_s && v->now_ns - end->heard_ns < (int64_t)c->keepalive_s * (INVCLOCK_SECOND_NS / 2 * 3))
+  if (c->keepalive_s && !invclock_is_skewed(v, c->heard) &&
+      v->now_ns - end->heard_ns < (int64_t)c->keepalive_s * (INVCLOCK_SECOND_NS / 2 * 3))
     invariant_breach(v, 30, end->who, c->heard,
                      "closed for silence %.3f s after the last packet, at a keepalive of %u s",
                      (double)(v->now_ns - end->heard_ns) / INVCLOCK_SECOND_NS, c->keepalive_s);

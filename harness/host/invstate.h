@@ -67,6 +67,8 @@ struct invariant {
   size_t ends_capacity;
   struct list_node brokers, clients;
   struct heap clocks;
+  uint32_t unclocked;          /* how many have a time of their own: then nothing has its time here */
+  uint64_t skewed;             /* the entry of the last change: what was measured from before is not known */
   int64_t healed_ns, bound_ns; /* -1: not healed */
   uint64_t healed, quiet;      /* entries; 0: not yet */
   bool bounded;                /* the bound was looked at */

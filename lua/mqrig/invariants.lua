@@ -4,8 +4,9 @@ local core = require "mqrig.core"
 
 local M = {}
 
--- How late a thing may be that has its time: a busy machine is late, virtual time is not.
-local SLACK_NS = { real = 2000000000, sim = 0 }
+-- How late a thing may be that has its time: a busy machine is late; in virtual time it is only that nobody wakes up
+-- exactly when he meant to.
+local SLACK_NS = { real = 2000000000, sim = 1000 }
 
 --- A checker of that timeline: checker:judge(settled). In virtual time it sees each entry as it comes, so that none is
 --- gone before it was looked at; elsewhere it costs nothing until the end, and then as much as the timeline holds.

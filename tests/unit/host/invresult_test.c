@@ -14,6 +14,19 @@ static void close_client(struct invrig *r) {
   text(r, r->c1, TIMELINE_END, "closed by this end");
 }
 
+static void begin_alive(struct invrig *r, uint16_t keepalive_s) {
+  event(r, r->c1, EVENT_DIAL, 0, 0, 0);
+  text(r, r->c1, TIMELINE_OPEN, "127.0.0.1:5 to 127.0.0.1:9");
+  at(r, r->c1, TIMELINE_UP, connect_packet("c1", false, keepalive_s));
+  at(r, r->c1, TIMELINE_DOWN, connack_packet(false));
+  event(r, r->c1, EVENT_CONNECTED, 0, 0, 0);
+}
+
+static void ping(struct invrig *r) {
+  at(r, r->c1, TIMELINE_UP, ack(SPEC_PINGREQ, 0));
+  at(r, r->c1, TIMELINE_DOWN, ack(SPEC_PINGRESP, 0));
+}
+
 static void history_24_twice(struct invrig *r, bool plant) {
   begin(r);
   send(r, 0, 0, "m1");
@@ -117,6 +130,27 @@ static void history_27_untold(struct invrig *r, bool plant) {
   note(r);
 }
 
+/* Told of one connect, and it connects again. */
+static void history_27_refused(struct invrig *r, bool plant) {
+  event(r, r->c1, EVENT_DIAL, 0, 0, 10 * (uint64_t)INVRIG_S);
+  text(r, r->c1, TIMELINE_END, "connection refused");
+  if (!plant) event(r, r->c1, EVENT_CONNECTED, -1, 0, 0);
+  if (!plant) event(r, r->c1, EVENT_DIAL, 0, 0, 10 * (uint64_t)INVRIG_S);
+  later(r, 1);
+  note(r);
+  event(r, r->c1, EVENT_CONNECTED, -1, 0, 0);
+}
+
+/* Somebody's clock has jumped: what was to come by the one before is not looked for. */
+static void history_29_jumped(struct invrig *r, bool plant) {
+  begin_alive(r, 10);
+  later(r, 4);
+  event(r, 0, EVENT_CLOCKS, 0, 0, 0);
+  ping(r);
+  later(r, plant ? 9 : 10);
+  ping(r);
+}
+
 static void history_27_disconnected(struct invrig *r, bool plant) {
   begin(r);
   event(r, r->c1, EVENT_DISCONNECT, 0, 0, 0);
@@ -149,19 +183,6 @@ static void history_28_under(struct invrig *r, bool plant) {
   for (uint16_t id = 1; id <= (plant ? 9 : 10); id++) send(r, 1, id, "m");
   event(r, r->c1, EVENT_SEND, 1 | EVENT_REFUSED, 0, content("m"));
   result(r, plant ? 10 : 11, -12);
-}
-
-static void begin_alive(struct invrig *r, uint16_t keepalive_s) {
-  event(r, r->c1, EVENT_DIAL, 0, 0, 0);
-  text(r, r->c1, TIMELINE_OPEN, "127.0.0.1:5 to 127.0.0.1:9");
-  at(r, r->c1, TIMELINE_UP, connect_packet("c1", false, keepalive_s));
-  at(r, r->c1, TIMELINE_DOWN, connack_packet(false));
-  event(r, r->c1, EVENT_CONNECTED, 0, 0, 0);
-}
-
-static void ping(struct invrig *r) {
-  at(r, r->c1, TIMELINE_UP, ack(SPEC_PINGREQ, 0));
-  at(r, r->c1, TIMELINE_DOWN, ack(SPEC_PINGRESP, 0));
 }
 
 static void history_29_silent(struct invrig *r, bool plant) {
@@ -292,7 +313,8 @@ static const struct invrig_history histories[] = {
   { 25, history_25_qos2 },    { 25, history_25_qos0 },
   { 26, history_26_full },    { 27, history_27_lost_twice },
   { 27, history_27_untold },  { 27, history_27_disconnected },
-  { 27, history_27_outcome }, { 28, history_28_over },
+  { 27, history_27_outcome }, { 27, history_27_refused },
+  { 29, history_29_jumped },  { 28, history_28_over },
   { 28, history_28_under },   { 29, history_29_silent },
   { 29, history_29_early },   { 29, history_29_unanswered },
   { 29, history_29_hasty },   { 29, history_29_behind },
