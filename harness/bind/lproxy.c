@@ -7,6 +7,7 @@
 #include "fault/proxylog.h"
 #include "fault/record.h"
 #include "fault/scope_fields.h"
+#include "host/tap.h"
 
 #define LPROXY             "mqrig.core.proxy"
 #define LPROXY_CONN        "mqrig.core.proxy_conn"
@@ -33,6 +34,7 @@ struct lproxy_conn {
   struct proxy_conn *conn; /* NULL once it has ended */
   struct lscope *scope;    /* its own, or NULL */
   struct record_link *record;
+  struct tap *tap; /* what comes in, for the timeline */
   uint64_t number;
   uint32_t who;
 };
@@ -90,6 +92,25 @@ static uint32_t lproxy_new_who(const struct lproxy *p, const struct proxy_conn *
   return who;
 }
 
+/* What comes in from either end. */
+static void lproxy_passed(void *arg, bool upstream, enum chain_direction d, struct slice bytes) {
+  struct lproxy_conn *c = arg;
+  if (d == CHAIN_IN) tap_pass(c->tap, upstream ? TIMELINE_DOWN : TIMELINE_UP, bytes, net_now(c->proxy->world->net));
+}
+
+static void lproxy_shut(void *arg, bool upstream, enum chain_direction d, enum chain_end end) {
+  (void)arg, (void)upstream, (void)d, (void)end;
+}
+
+static void lproxy_watch(struct lproxy_conn *c) {
+  static const struct relay_tap tap = { lproxy_passed, lproxy_shut };
+  struct lproxy *p = c->proxy;
+  struct relay *relay = proxy_conn_relay(c->conn);
+  c->tap = tap_new(p->world->timeline, c->who);
+  if (p->record) c->record = record_begin(p->record, c->conn, proxy_url(p->proxy));
+  else if (c->tap) relay_tap(relay, &tap, c);
+}
+
 static void lproxy_accepted(void *arg, struct proxy_conn *conn) {
   struct lproxy *p = arg;
   lua_State *L = p->world->L;
@@ -99,7 +120,7 @@ static void lproxy_accepted(void *arg, struct proxy_conn *conn) {
   struct lproxy_conn *c = lua_newuserdatauv(L, sizeof *c, 1);
   *c = (struct lproxy_conn){ .proxy = p, .conn = conn, .number = proxy_conn_number(conn) };
   c->who = lproxy_new_who(p, conn);
-  if (p->record) c->record = record_begin(p->record, conn, proxy_url(p->proxy));
+  lproxy_watch(c);
   luaL_setmetatable(L, LPROXY_CONN);
   proxy_conn_set_tag(conn, c);
   lua_pushvalue(L, -3);
@@ -136,6 +157,9 @@ static void lproxy_ended(void *arg, struct proxy_conn *conn, const char *why) {
   if (!tag) return;
   record_end(tag->record, why);
   tag->record = NULL;
+  relay_tap(proxy_conn_relay(conn), NULL, NULL);
+  tap_free(tag->tap);
+  tag->tap = NULL;
   lproxy_note(p, tag->who, why);
   tag->conn = NULL;
   if (!lproxy_push(p)) return;

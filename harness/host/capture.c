@@ -83,10 +83,11 @@ static const struct story_link *capture_link(const struct capture *c, const stru
   return line->link != STORY_NONE ? story_link(c->story, line->link) : &none;
 }
 
-/* A proxy has no comments of its own: they go with those of its client. */
+/* A proxy has no comments of its own where an end is ours: they go with those of its client. */
 static uint32_t capture_owner(const struct capture *c, const struct story_line *line) {
   const struct story_link *link = capture_link(c, line);
-  return line->who != link->relay ? line->who : link->client ? link->client : link->broker;
+  uint32_t end = link->client ? link->client : link->broker;
+  return line->who != link->relay || !end ? line->who : end;
 }
 
 /* The line without its time. */
@@ -184,7 +185,7 @@ static struct slice capture_part(const struct capture *c, const struct story_lin
   for (size_t i = line->fault; i != STORY_NONE; i = story_fault(c->story, i)->next) {
     const struct timeline_hit *hit = &story_fault(c->story, i)->entry.hit;
     if (hit->fate == TIMELINE_CUT && line->sent && !line->passed) bytes = slice_first(bytes, hit->at);
-    if (hit->fate != TIMELINE_TAKEN && line->who == relay) bytes = slice_first(bytes, 0);
+    if (hit->fate != TIMELINE_TAKEN && line->who == relay && !line->passed) bytes = slice_first(bytes, 0);
   }
   return bytes;
 }

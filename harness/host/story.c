@@ -19,13 +19,15 @@ struct story_queue {
 
 /* One direction of a participant's connection. */
 struct story_flow {
-  uint64_t next;           /* the index of the packet that comes next */
-  struct story_queue hits; /* of which more may be heard */
+  uint64_t next;              /* the index of the packet that comes next */
+  struct story_queue hits;    /* of which more may be heard */
+  struct story_queue relayed; /* of a proxy: the lines of all its packets, by index */
 };
 
 struct story_route {
   struct story_link link;
-  struct story_queue sent[2]; /* lines that the other end has not seen yet */
+  struct story_queue sent[2];    /* lines that the other end has not seen yet */
+  struct story_queue through[2]; /* the same for a proxy in between */
 };
 
 struct story_end {
@@ -123,8 +125,7 @@ static uint32_t story_other(const struct story_route *r, const struct story_end 
 
 /* What the accepting end has to say is hidden where the client's line tells it all. */
 static void story_fold(struct story *s, size_t sent, size_t seen) {
-  const struct story_end *end = story_end(s, s->lines[sent].who);
-  bool from_broker = end->accepted;
+  bool from_broker = s->lines[sent].kind == TIMELINE_DOWN;
   struct story_line *client = &s->lines[from_broker ? seen : sent], *broker = &s->lines[from_broker ? sent : seen];
   bool soon = client->at_ns - broker->at_ns <= STORY_SOON_NS;
   if (broker->fault != STORY_NONE && from_broker && !soon) return;
@@ -168,23 +169,26 @@ static void story_adopt(struct story *s, struct story_end *end, struct story_lin
   }
 }
 
-static bool story_has_fault_of(const struct story *s, const struct story_line *line, uint32_t who) {
-  for (size_t i = line->fault; i != STORY_NONE; i = s->faults[i].next)
-    if (s->faults[i].entry.who == who) return true;
-  return false;
-}
-
-/* What a proxy's rule hit goes to the line of the packet's sender. */
-static void story_relay(struct story *s, struct story_route *r, struct story_line *line) {
-  struct story_queue *sent = &r->sent[line->kind];
-  for (size_t i = sent->head; s->fold && i < sent->tail && i < sent->head + STORY_LOOK_MAX; i++) {
-    const struct story_line *from = &s->lines[sent->items[i]];
-    if (!slice_equal(from->bytes, line->bytes) || story_has_fault_of(s, from, line->who)) continue;
-    *story_last_fault(s, sent->items[i]) = line->fault;
+/* What a proxy saw come in stands on its sender's line, if the sender is one of ours; else the proxy's line stands for
+ * that. */
+static void story_relay(struct story *s, struct story_route *r, size_t id) {
+  struct story_line *line = &s->lines[id];
+  struct story_queue *q = &r->through[line->kind];
+  for (size_t i = q->head; i < q->tail && i < q->head + STORY_LOOK_MAX; i++) {
+    size_t from = q->items[i];
+    if (!slice_equal(s->lines[from].bytes, line->bytes)) continue;
+    q->head = i + 1;
+    story_queue_trim(q);
+    line->twin = from;
+    line->hidden = s->fold;
+    if (!s->fold) return;
+    *story_last_fault(s, from) = line->fault;
     line->fault = STORY_NONE;
-    line->hidden = true;
     return;
   }
+  line->sent = true;
+  line->unseen = (line->kind == TIMELINE_UP ? r->link.broker : r->link.client) != 0;
+  story_queue_push(&r->sent[line->kind], id);
 }
 
 static void story_meet(struct story *s, size_t id) {
@@ -192,7 +196,7 @@ static void story_meet(struct story *s, size_t id) {
   struct story_end *end = story_end(s, line->who);
   struct story_route *r = story_route(s, end);
   if (r && end->relay) {
-    story_relay(s, r, line);
+    story_relay(s, r, id);
     return;
   }
   if (r && end->accepted && !r->link.client && line->kind == TIMELINE_UP && !story_has_address(&r->link)) {
@@ -203,6 +207,7 @@ static void story_meet(struct story *s, size_t id) {
   if (r && line->sent) {
     line->unseen = story_other(r, end) != 0;
     story_queue_push(&r->sent[line->kind], id);
+    story_queue_push(&r->through[line->kind], id);
   } else if (r) {
     story_pair(s, r, id);
   }
@@ -250,12 +255,27 @@ static void story_tell_until(struct story *s, int64_t at_ns) {
   for (; s->untold < s->hit_count && s->hits[s->untold].entry.at_ns < at_ns; s->untold++) story_tell(s, s->untold);
 }
 
+/* At the packet that came to the proxy, or where that one is told. */
+static void story_relay_hit(struct story *s, size_t id) {
+  struct story_hit *h = &s->hits[id];
+  const struct story_queue *lines = &story_end(s, h->entry.who)->flows[story_kind(h)].relayed;
+  uint64_t place = h->entry.hit.index - 1;
+  size_t line = place < lines->tail ? lines->items[place] : STORY_NONE;
+  if (line == STORY_NONE || !slice_equal(s->lines[line].bytes, h->entry.hit.packet)) {
+    story_tell(s, id);
+    return;
+  }
+  h->line = s->lines[line].hidden ? s->lines[line].twin : line;
+  story_add_fault(s, h->line, &h->entry);
+}
+
 static void story_hit(struct story *s, const struct timeline_entry *e) {
   s->hits = story_room(s->hits, s->hit_count, sizeof *s->hits);
   s->hits[s->hit_count] = (struct story_hit){ .entry = *e, .line = STORY_NONE };
-  struct story_flow *flow = &story_end(s, e->who)->flows[story_kind(&s->hits[s->hit_count])];
-  story_queue_push(&flow->hits, s->hit_count++);
-  if (story_end(s, e->who)->relay) story_tell(s, s->hit_count - 1); /* it never shows a packet that passes */
+  size_t id = s->hit_count++;
+  struct story_end *end = story_end(s, e->who);
+  if (end->relay) story_relay_hit(s, id);
+  else story_queue_push(&end->flows[story_kind(&s->hits[id])].hits, id);
 }
 
 /* Packets that came in and went no further than to a fault stand before the one that comes now. */
@@ -292,6 +312,13 @@ static void story_claim(struct story *s, struct story_flow *flow, size_t line) {
 }
 
 /* Entries. */
+
+static void story_relay_packet(struct story *s, const struct timeline_entry *e) {
+  size_t line = story_add(s, e);
+  s->lines[line].passed = true;
+  story_queue_push(&story_end(s, e->who)->flows[e->kind].relayed, line);
+  story_meet(s, line);
+}
 
 static void story_packet(struct story *s, const struct timeline_entry *e) {
   bool out = story_is_out(story_end(s, e->who), e->kind);
@@ -353,6 +380,7 @@ static void story_close(struct story *s, struct story_end *end) {
     for (size_t i = flow->hits.head; i < flow->hits.tail; i++)
       if (flow->hits.items[i] != STORY_NONE) story_tell(s, flow->hits.items[i]);
     flow->hits.head = flow->hits.tail = 0;
+    flow->relayed.head = flow->relayed.tail = 0;
     flow->next = 1;
   }
 }
@@ -380,7 +408,10 @@ static void story_entry(struct story *s, const struct timeline_entry *e) {
   story_tell_until(s, e->at_ns - STORY_SOON_NS);
   switch (e->kind) {
   case TIMELINE_UP:
-  case TIMELINE_DOWN: story_packet(s, e); break;
+  case TIMELINE_DOWN:
+    if (story_end(s, e->who)->relay) story_relay_packet(s, e);
+    else story_packet(s, e);
+    break;
   case TIMELINE_HIT: story_hit(s, e); break;
   case TIMELINE_OPEN: story_open(s, e); break;
   case TIMELINE_END:
@@ -430,9 +461,15 @@ struct story *story_new(const struct timeline *t, bool fold) {
 void story_free(struct story *s) {
   if (!s) return;
   for (size_t i = 0; i < s->end_count; i++)
-    for (int d = TIMELINE_UP; d <= TIMELINE_DOWN; d++) free(s->ends[i].flows[d].hits.items);
+    for (int d = TIMELINE_UP; d <= TIMELINE_DOWN; d++) {
+      free(s->ends[i].flows[d].hits.items);
+      free(s->ends[i].flows[d].relayed.items);
+    }
   for (size_t i = 0; i < s->route_count; i++)
-    for (int d = TIMELINE_UP; d <= TIMELINE_DOWN; d++) free(s->routes[i].sent[d].items);
+    for (int d = TIMELINE_UP; d <= TIMELINE_DOWN; d++) {
+      free(s->routes[i].sent[d].items);
+      free(s->routes[i].through[d].items);
+    }
   free(s->ends);
   free(s->routes);
   free(s->lines);

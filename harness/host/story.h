@@ -2,7 +2,8 @@
  *
  * A fault stands with the packet that it hit, in the place of that packet among its neighbours. What both ends of a
  * connection have put on the timeline is found together by the client's address, and told once if `fold` is set: the
- * accepting end's line is hidden where the other end's says the same, and its faults go over to that. Lines are in the
+ * accepting end's line is hidden where the other end's says the same, and its faults go over to that. What a proxy saw
+ * come in stands for what its sender sent, where that is none of ours, and is hidden where it is. Lines are in the
  * order of time.
  */
 #ifndef MQRIG_STORY_H

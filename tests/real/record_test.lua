@@ -1,5 +1,5 @@
 -- --control and --capture of mqrig proxy and mqrig-proxy, between mosquitto and its clients; what tshark, which does not
--- know us, makes of the captures.
+-- know us, makes of the captures; and what a scenario tells of its proxy.
 
 package.path = "tests/cli/?.lua;" .. package.path
 local program = require "program"
@@ -80,6 +80,23 @@ end)
 ]==])
 program.says("run through.lua --timeout 60", 0, "\n4 passed, 0 failed, 0 skipped", nil,
   ("MQRIG=%s MQRIG_PROXY=%s"):format(os.getenv "MQRIG", assert(os.getenv "MQRIG_PROXY", "MQRIG_PROXY is under test")))
+
+-- A failure report tells what a proxy of the scenario saw between two programs that are none of ours.
+program.write("strangers.lua", [==[
+local rig = require "mqrig"
+rig.scenario("strangers", function(t)
+  local proxy = t:proxy { upstream = t:mosquitto() }
+  proxy.up:on("PUBLISH"):first():drop()
+  proxy.down:on("CONNACK"):delay(0.02)
+  local port = proxy.url:match ":(%d+)$"
+  t:process({ "mosquitto_pub", "-i", "stranger", "-p", port, "-t", "a", "-m", "x" }):wait()
+  error "enough"
+end)
+]==])
+program.says("run strangers.lua", 1, {
+  '#1 -> CONNECT "stranger"', "#1 <- CONNACK 0 accepted   !! down CONNACK delay 20ms\n",
+  '#1 -> PUBLISH q0 "a" 1 B "x"   !! up PUBLISH first drop\n', "#1 -> DISCONNECT\n",
+})
 
 assert(os.execute "command -v tshark >/dev/null", "tshark is not installed: apt-get install tshark")
 

@@ -223,8 +223,9 @@ static void test_unix_sockets(void **state) {
              "c1 <- PUBACK id 1\n");
 }
 
-/* A proxy between the two: its rules stand on the line of who sent the packet. */
-static void through_proxy(struct rig *r, bool late) {
+/* A proxy between the two: its rules stand on the line of who sent the packet. `tapped`: what came to it is there, too.
+ */
+static void through_proxy(struct rig *r, bool late, bool tapped) {
   rig_init_alone(r);
   r->broker = timeline_who(r->t, "b#1");
   uint32_t proxy = timeline_who(r->t, "p#1");
@@ -234,9 +235,12 @@ static void through_proxy(struct rig *r, bool late) {
   if (late) add(r, 0, r->broker, TIMELINE_OPEN, accepted);
   add(r, 1, r->client, TIMELINE_UP, STORYRIG_PUB("\1"));
   add(r, 1, r->client, TIMELINE_UP, STORYRIG_PUB("\2"));
+  if (tapped) add(r, 1, proxy, TIMELINE_UP, STORYRIG_PUB("\1"));
+  if (tapped) add(r, 1, proxy, TIMELINE_UP, STORYRIG_PUB("\2"));
   hit(r, 1, proxy, "up PUBLISH nth 2 drop", TIMELINE_TAKEN, 2, STORYRIG_PUB("\2"));
   add(r, 1, r->broker, TIMELINE_UP, STORYRIG_PUB("\1"));
   add(r, 1, r->broker, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  if (tapped) add(r, 1, proxy, TIMELINE_DOWN, STORYRIG_ACK("\1"));
   hit(r, 1, proxy, "down PUBACK delay 9ms", TIMELINE_PASSES, 1, STORYRIG_ACK("\1"));
   add(r, 10, r->client, TIMELINE_DOWN, STORYRIG_ACK("\1"));
   hit(r, 11, proxy, "down PINGREQ drop", TIMELINE_TAKEN, 2, STORYRIG_PING);
@@ -245,8 +249,8 @@ static void through_proxy(struct rig *r, bool late) {
 static void test_proxy(void **state) {
   struct rig r = { 0 };
   (void)state;
-  for (int late = 0; late < 2; late++) {
-    through_proxy(&r, late);
+  for (int how = 0; how < 4; how++) {
+    through_proxy(&r, how & 1, how & 2);
     rig_expect(&r, true,
                "c1 -> PUBLISH q1 id 1 \"a\" 0 B\n"
                "c1 -> PUBLISH q1 id 2 \"a\" 0 B   !! p#1: up PUBLISH nth 2 drop\n"
@@ -254,6 +258,45 @@ static void test_proxy(void **state) {
                "c1 <- PUBACK id 1\n"
                "p#1 <- PINGREQ   !! down PINGREQ drop\n");
   }
+}
+
+/* Neither end is one of ours: what came to the proxy is told, each packet with the fault that hit it. */
+static void test_proxy_between_others(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  rig_init_alone(&r);
+  uint32_t proxy = timeline_who(r.t, "p#1");
+  add(&r, 0, proxy, TIMELINE_OPEN, slice_text("from 127.0.0.1:15 through 127.0.0.1:17"));
+  for (int i = 0; i < 3; i++) add(&r, 1, proxy, TIMELINE_UP, STORYRIG_PUB("\1"));
+  hit(&r, 1, proxy, "up PUBLISH nth 2 drop", TIMELINE_TAKEN, 2, STORYRIG_PUB("\1"));
+  add(&r, 2, proxy, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  hit(&r, 2, proxy, "down PUBACK delay 9ms", TIMELINE_PASSES, 1, STORYRIG_ACK("\1"));
+  hit(&r, 2, proxy, "down PUBACK dup 1", TIMELINE_PASSES, 1, STORYRIG_ACK("\1"));
+  rig_expect(&r, true,
+             "p#1 opened from 127.0.0.1:15 through 127.0.0.1:17\n"
+             "p#1 -> PUBLISH q1 id 1 \"a\" 0 B\n"
+             "p#1 -> PUBLISH q1 id 1 \"a\" 0 B   !! up PUBLISH nth 2 drop\n"
+             "p#1 -> PUBLISH q1 id 1 \"a\" 0 B\n"
+             "p#1 <- PUBACK id 1   !! down PUBACK delay 9ms   !! down PUBACK dup 1\n");
+}
+
+/* One end is: it tells what it sent, and the proxy what the other did, where that is not what this end received. */
+static void test_proxy_of_one_end(void **state) {
+  struct rig r = { 0 };
+  (void)state;
+  rig_init_alone(&r);
+  uint32_t proxy = timeline_who(r.t, "p#1");
+  add(&r, 0, proxy, TIMELINE_OPEN, slice_text("from 127.0.0.1:5 through 127.0.0.1:7"));
+  add(&r, 1, r.client, TIMELINE_UP, STORYRIG_PUB("\1"));
+  add(&r, 1, proxy, TIMELINE_UP, STORYRIG_PUB("\1"));
+  add(&r, 2, proxy, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  add(&r, 2, r.client, TIMELINE_DOWN, STORYRIG_ACK("\1"));
+  add(&r, 3, proxy, TIMELINE_DOWN, STORYRIG_PING);
+  hit(&r, 3, proxy, "down PINGREQ drop", TIMELINE_TAKEN, 2, STORYRIG_PING);
+  rig_expect(&r, true,
+             "c1 -> PUBLISH q1 id 1 \"a\" 0 B\n"
+             "c1 <- PUBACK id 1\n"
+             "p#1 <- PINGREQ   !! down PINGREQ drop\n");
 }
 
 /* Whatever happens, in whatever order, also where the beginning was dropped for space: each packet has one line, each
@@ -301,6 +344,8 @@ int main(void) {
     cmocka_unit_test(test_strangers),
     cmocka_unit_test(test_unix_sockets),
     cmocka_unit_test(test_proxy),
+    cmocka_unit_test(test_proxy_between_others),
+    cmocka_unit_test(test_proxy_of_one_end),
     cmocka_unit_test(test_random),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
