@@ -14,7 +14,7 @@ static bool inject_applies(const struct rule *r, const struct side *s) {
 }
 
 static void inject_add_rule(struct inject *f, struct scope_rule *r) {
-  if (r->removed || (r->rule->place & (WORDS_ENTRY | WORDS_CALLS))) return;
+  if (r->removed || !(r->rule->place & f->places)) return;
   if (f->count == f->capacity) {
     f->capacity = f->capacity ? 2 * f->capacity : 4;
     f->rules = mem_resize(f->rules, f->capacity * sizeof *f->rules);
@@ -209,6 +209,7 @@ static struct inject *inject_make(struct scope *s, void *conn, bool out_is_up) {
   f->scope = s;
   f->conn = conn;
   f->number = ++s->conns;
+  f->places = WORDS_PACKETS | WORDS_BYTES | WORDS_END;
   f->client.version = SPEC_3_1_1;
   f->now_ns = INT64_MIN;
   f->first_ns = NET_NEVER;
@@ -239,4 +240,29 @@ struct filter *inject_join(struct scope *s, void *conn, bool out_is_up, const st
   side_resume(&f->sides[CHAIN_IN], in->framer, in->start);
   side_meet_client(&f->sides[out_is_up ? CHAIN_OUT : CHAIN_IN], connect);
   return inject_ready(f);
+}
+
+/* Lets go of the rules on other places. Nothing has gone through it yet. */
+static void inject_narrow(struct inject *f, unsigned places) {
+  size_t kept = 0;
+  f->places = places;
+  for (size_t i = 0; i < f->count; i++) {
+    if (f->rules[i].rule->rule->place & places) f->rules[kept++] = f->rules[i];
+    else inject_retire_rule(&f->rules[i]);
+  }
+  f->count = kept;
+  inject_sweep(f);
+}
+
+void inject_push(struct chain *c, struct filter *filter) {
+  struct inject *f = inject_self(filter);
+  chain_push_inner(c, filter);
+  if (!chain_is_wrapped(c)) return;
+  struct inject *outside = inject_make(f->scope, f->conn, f->sides[CHAIN_OUT].up);
+  outside->number = f->number;
+  f->scope->conns--;
+  inject_narrow(f, f->places & ~(unsigned)WORDS_BYTES);
+  inject_ready(outside);
+  inject_narrow(outside, WORDS_BYTES);
+  chain_push_outer(c, &outside->filter);
 }

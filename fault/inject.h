@@ -21,12 +21,16 @@
 
 /* `out_is_up`: the owner of the chain is the client's side. `conn` comes back in firings. `partial_out` and
  * `partial_in` are what of a packet in progress has gone by already; copied. Only rules that act at a byte still to
- * come match such a packet. Push it with chain_push_inner. */
+ * come match such a packet. Push it with inject_push. */
 struct filter *inject_new(struct scope *s, void *conn, bool out_is_up, struct slice partial_out,
                           struct slice partial_in);
 
 /* The CONNECT of this client went by before the filter came in. */
 void inject_meet(struct filter *filter, struct slice client_id);
+
+/* Puts it into the chain, next to the owner. Where the chain is wrapped (TLS, WebSocket), rules on bytes act on what is
+ * on the wire, next to the stream: a second filter, for them alone, goes there. */
+void inject_push(struct chain *c, struct filter *f);
 
 /* One direction of a connection that has been going on without the filter. */
 struct inject_past {

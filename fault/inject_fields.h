@@ -18,6 +18,7 @@ struct inject {
   struct scope *scope;
   struct list_node of_scope;
   void *conn;
+  unsigned places;      /* enum words_place: rules on others are not for this filter */
   uint64_t number;      /* of the connection in the scope, from 1: names draws */
   struct side sides[2]; /* by enum chain_direction */
   struct select_client client;

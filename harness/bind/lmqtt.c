@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "bind/lclient.h"
+#include "bind/ltls.h"
 #include "bind/lws.h"
 #include "mqtt/outcome.h"
 #include "mqtt/topic.h"
@@ -164,7 +165,6 @@ static void lmqtt_check_url(lua_State *L, const struct lclient *c, const char *t
   if (c->imp && u->scheme != URL_TCP && u->scheme != URL_SSL) {
     luaL_error(L, "profile imp knows the schemes tcp and ssl, not %s", url_scheme_name(u->scheme));
   }
-  if (!transport_check(u, NULL, false, &err)) luaL_error(L, "%s: %s", text, err.text);
 }
 
 static void lmqtt_will(lua_State *L, int table, struct session_connect *o) {
@@ -228,8 +228,6 @@ static void lmqtt_connect_options(lua_State *L, int table, const struct lclient 
   }
   luaL_checktype(L, table, LUA_TTABLE);
   lworld_check_keys(L, table, "connect", names);
-  if (lua_getfield(L, table, "tls") != LUA_TNIL) luaL_error(L, "tls: TLS is not in this version of mqrig yet");
-  lua_pop(L, 1);
   lmqtt_version(L, table);
   lmqtt_keepalive(L, table, c, o);
   lmqtt_will(L, table, o);
@@ -252,6 +250,14 @@ static void lmqtt_url_user(lua_State *L, const struct url *u, struct session_con
   lmqtt_check_text(L, "the user name in the URL", o->username);
 }
 
+/* TLS where the URL or the options at `table` ask for it. */
+static struct tlsconfig *lmqtt_tls(lua_State *L, int table, const char *url, const struct url *u) {
+  struct err err;
+  struct transport_options o = { .tls = ltls_config(L, table, TLSCONFIG_CLIENT, u->tls) };
+  if (!transport_check(u, &o, false, &err)) luaL_error(L, "%s: %s", url, err.text);
+  return o.tls;
+}
+
 static int lmqtt_connect(lua_State *L) {
   struct err err;
   struct url u;
@@ -270,6 +276,7 @@ static int lmqtt_connect(lua_State *L) {
   lmqtt_url_user(L, &u, &o);
   struct ws_options ws;
   struct transport_options transport = { .ws = lws_options(L, 4, false, &ws) ? &ws : NULL };
+  transport.tls = lmqtt_tls(L, 4, url, &u);
   if (c->imp && lclient_other_imp(c)) return luaL_error(L, "profile imp allows one connected client at a time");
   free(c->client_id);
   c->client_id = mem_copy(o.client_id);

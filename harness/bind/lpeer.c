@@ -3,6 +3,7 @@
 #include "bind/lguard.h"
 #include "bind/lpacket.h"
 #include "bind/lscope.h"
+#include "bind/ltls.h"
 #include "bind/lws.h"
 #include "host/peer.h"
 
@@ -268,9 +269,9 @@ static bool lpeer_mute(void *arg, bool muted, struct err *err) {
 }
 
 static int lpeer_new(lua_State *L) {
-  static const char *const names[] = { "url",          "name",           "queued_max", "message_max",
-                                       "inflight_max", "backlog",        "accept_max", "scripted",
-                                       "send_buffer",  "receive_buffer", "ws",         NULL };
+  static const char *const names[] = { "url",     "name",       "queued_max", "message_max", "inflight_max",
+                                       "backlog", "accept_max", "scripted",   "send_buffer", "receive_buffer",
+                                       "ws",      "tls",        NULL };
   struct err err;
   struct url u;
   struct lworld *w = lworld_enter(L);
@@ -302,7 +303,8 @@ static int lpeer_new(lua_State *L) {
   lua_setfield(L, -2, "conns");
   lworld_push_timeline(L);
   lua_setfield(L, -2, "timeline");
-  struct transport_options transport = { .ws = lws_options(L, 1, true, &p->ws) ? &p->ws : NULL };
+  struct transport_options transport = { .tls = ltls_config(L, 1, TLSCONFIG_SERVER, false) };
+  if (lws_options(L, 1, true, &p->ws)) transport.ws = &p->ws;
   lua_setfield(L, -2, "ws");
   lua_setiuservalue(L, -2, 1);
   p->peer = peer_new(w->host, w->timeline, name, &u, &broker, &listen, &transport, &p->handler, p, &err);

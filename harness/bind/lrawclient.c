@@ -2,6 +2,7 @@
 
 #include "bind/lpacket.h"
 #include "bind/lscope.h"
+#include "bind/ltls.h"
 #include "bind/lws.h"
 #include "host/rawclient.h"
 
@@ -85,7 +86,7 @@ static int lrawclient_new(lua_State *L) {
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 4);
   struct ws_options ws;
-  struct transport_options transport = { 0 };
+  struct transport_options transport = { .tls = ltls_config(L, 4, TLSCONFIG_CLIENT, u.tls) };
   if (!lua_isnil(L, 4) && lws_options(L, 4, false, &ws)) transport.ws = &ws;
   lworld_push_timeline(L);
   lua_setfield(L, 3, "timeline");

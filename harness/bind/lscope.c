@@ -155,7 +155,7 @@ static void lscope_put_filter(void *arg, const struct lscope_conn *conn) {
   if (s->world->timeline) timeline_join(s->world->timeline, conn->who);
   struct filter *filter = inject_new(s->scope, who, conn->out_is_up, conn->partial_out, conn->partial_in);
   if (conn->client_id.data) inject_meet(filter, conn->client_id);
-  chain_push_inner(conn->chain, filter);
+  inject_push(conn->chain, filter);
 }
 
 void lscope_join(struct lscope *s, const struct lscope_conn *conn) {

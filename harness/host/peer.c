@@ -9,6 +9,7 @@
 #include "host/cutter.h"
 #include "host/tap.h"
 #include "mqtt/decode.h"
+#include "net/tlsconfig.h"
 
 #define PEER_SILENCE_CLAUSE "MQTT-3.1.2-24" /* in the broker's reason for closing */
 
@@ -88,6 +89,7 @@ static void peer_leave(struct peer *p) {
   if (!p->dead) return;
   net_timer_clear(p->net, &p->timer);
   broker_free(p->broker);
+  tlsconfig_free(p->transport.tls);
   free(p->numbers);
   free(p->name);
   free(p);
@@ -346,6 +348,7 @@ struct peer *peer_new(struct net *n, struct timeline *timeline, const char *name
   p->url = *u;
   if (listen) p->listen = *listen;
   if (transport) p->transport = *transport;
+  tlsconfig_ref(p->transport.tls);
   if (handler) p->handler = *handler;
   p->arg = arg;
   p->broker = broker_new(options);

@@ -147,6 +147,12 @@ void chain_push_outer(struct chain *c, struct filter *f) {
   chain_pushed(c, f);
 }
 
+bool chain_is_wrapped(const struct chain *c) {
+  for (const struct filter *f = c->outermost; f; f = f->inner)
+    if (f->ops->wraps) return true;
+  return false;
+}
+
 struct filter *chain_find(const struct chain *c, const struct filter_ops *ops) {
   struct filter *f = c->outermost;
   while (f && f->ops != ops) f = f->inner;

@@ -43,6 +43,9 @@ int64_t chain_began_ns(struct chain *c);
 void chain_push_inner(struct chain *c, struct filter *f);
 void chain_push_outer(struct chain *c, struct filter *f);
 
+/* Whether there is a filter that wraps: next to the stream are other bytes than next to the owner. */
+bool chain_is_wrapped(const struct chain *c);
+
 /* The outermost filter of that kind, or NULL. */
 struct filter *chain_find(const struct chain *c, const struct filter_ops *ops);
 

@@ -47,6 +47,7 @@ struct filter_ops {
   int64_t (*deadline)(struct filter *f);
   void (*tick)(struct filter *f, int64_t now_ns);
   void (*free)(struct filter *f);
+  bool wraps; /* the bytes on its stream's side are others than on its owner's: TLS, WebSocket */
 };
 
 /* First member of every filter; all zero but `ops` when it is pushed. */

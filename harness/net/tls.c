@@ -419,6 +419,7 @@ static void tls_free(struct filter *filter) {
 
 static const struct filter_ops tls_ops = {
   .name = "TLS",
+  .wraps = true,
   .take = tls_take,
   .end = tls_end,
   .give = tls_give,

@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/tls.h"
+
+static const struct transport_options transport_default;
+
 static bool transport_check_ws(const struct url *u, const struct ws_options *ws, bool listens, struct err *err) {
   if (u->websocket && listens && strchr(u->path, '?')) {
     return err_set(err, "the path of a WebSocket listener has no query, this one is %.100s", u->path);
@@ -15,11 +19,19 @@ static bool transport_check_ws(const struct url *u, const struct ws_options *ws,
   return wsopen_check(&ws->open, err);
 }
 
+static bool transport_check_tls(const struct url *u, const struct tlsconfig *tls, bool listens, struct err *err) {
+  const char *scheme = url_scheme_name(u->scheme);
+  if (tls && !u->tls) {
+    return err_set(err, "the option tls is for mqtts://, ssl:// and wss://, not for %s://", scheme);
+  }
+  if (!u->tls || !listens || tls) return true;
+  return err_set(err, "to listen at %s:// takes tls = { cert = ..., key = ... }, or a psk", scheme);
+}
+
 bool transport_check(const struct url *u, const struct transport_options *o, bool listens, struct err *err) {
   if (listens && u->has_user) return err_set(err, "the URL of an end that listens has no user name and password");
-  if (!transport_check_ws(u, o ? o->ws : NULL, listens, err)) return false;
-  if (!u->tls) return true;
-  return err_set(err, "this version of mqrig has tcp, mqtt, ws and unix, but not %s yet", url_scheme_name(u->scheme));
+  if (!o) o = &transport_default;
+  return transport_check_ws(u, o->ws, listens, err) && transport_check_tls(u, o->tls, listens, err);
 }
 
 /* As the Host of a request: a zone is nobody else's business. */
@@ -42,9 +54,26 @@ static void transport_push_ws(struct chain *c, struct net *n, const struct url *
   chain_push_inner(c, ws_new(listens, &ws));
 }
 
+static bool transport_push_tls(struct chain *c, struct net *n, const struct transport_options *o, const struct url *u,
+                               bool listens, struct err *err) {
+  const struct tlsconfig_options plain = { 0 };
+  struct tlsconfig *config = o->tls ? tlsconfig_ref(o->tls) : tlsconfig_new(n, TLSCONFIG_CLIENT, &plain, err);
+  if (!config) return false;
+  chain_push_inner(c, tls_new(&(struct tls_options){ .config = config,
+                                                     .host = listens ? "" : u->host,
+                                                     .port = u->port,
+                                                     .note = o->note,
+                                                     .arg = o->arg,
+                                                     .orders = o->orders }));
+  tlsconfig_free(config);
+  return true;
+}
+
 static bool transport_push(struct chain *c, struct net *n, const struct url *u, const struct transport_options *o,
                            bool listens, struct err *err) {
+  if (!o) o = &transport_default;
   if (!transport_check(u, o, listens, err)) return false;
+  if (u->tls && !transport_push_tls(c, n, o, u, listens, err)) return false;
   if (u->websocket) transport_push_ws(c, n, u, o, listens);
   return true;
 }

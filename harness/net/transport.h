@@ -10,8 +10,13 @@
 
 #include "net/ws.h"
 
+struct tlsconfig;
+struct tls_orders;
+
 /* What a connection needs besides its URL. Open; all zero is the default. Borrowed for the call. */
 struct transport_options {
+  struct tlsconfig *tls;           /* NULL: a client trusts whom the system trusts; who listens has to have one */
+  const struct tls_orders *orders; /* what the handshake is to do wrong; may be NULL */
   /* Is told in a sentence what happens below the packets: a handshake that was done, an alert. May be NULL. */
   void (*note)(void *arg, const char *what);
   void *arg;                   /* of `note` */

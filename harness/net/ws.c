@@ -390,6 +390,7 @@ static void ws_free(struct filter *f) {
 
 static const struct filter_ops ws_ops = {
   .name = "ws",
+  .wraps = true,
   .take = ws_take,
   .end = ws_end,
   .give = ws_give,

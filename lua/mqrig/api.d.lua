@@ -36,6 +36,27 @@ function mqtt.createclient(options) end
 ---@return string
 function mqtt.describe(code) end
 
+--- What TLS is set up with, for `ssl://`, `mqtts://` and `wss://` URLs. A text with `-----BEGIN` in it is PEM, any other
+--- is the path of a file with PEM. It is read once for each table: keep the table to keep a client's sessions.
+---@class tls_options
+---@field ca string|nil whom to trust; a client without it trusts whom the system trusts (or SSL_CERT_FILE), a server with it asks clients for a certificate
+---@field crl string|nil what the CA has revoked
+---@field cert string|nil a certificate of one's own, and what else is between it and the CA
+---@field key string|nil its private key
+---@field passphrase string|nil what the key is encrypted with
+---@field psk string|nil a pre-shared key in hexadecimal digits, in place of certificates
+---@field psk_identity string|nil the name of that key
+---@field server_name string|nil a client's: the name that is asked for (SNI) and checked, in place of the URL's host
+---@field alpn string|string[]|nil protocols, such as "mqtt"; without it nothing is said of them
+---@field ciphers string|string[]|nil suites by their IANA names
+---@field min_version string|nil "1.0", "1.1" or "1.2" (1.2)
+---@field max_version string|nil the same (1.2)
+---@field keylog string|nil a file to which the keys of each connection are appended, so that captures can be read; also by SSLKEYLOGFILE
+---@field fragment_max integer|nil 512, 1024, 2048 or 4096: asks for records no larger than that
+---@field resume boolean|string|nil "tickets", "ids", or true for both: a client's sessions are resumed (no); a server allows it (both)
+---@field insecure boolean|nil a client's: whatever the server shows is taken; the timeline says so
+local tls_options = {}
+
 --- What `mqtt.createclient` returns. Handlers are called while the scenario waits, never inside another call.
 ---@class mqtt_client
 local mqtt_client = {}
@@ -43,8 +64,8 @@ local mqtt_client = {}
 --- Starts connecting; the outcome goes to `onconnect`. Raises when the client is not disconnected, when `clientid` is
 --- not 1 to 255 bytes, for a scheme other than tcp, mqtt, ssl, mqtts, ws, wss, unix, and for a `keepalive` over 65535
 --- s. Options: `username`, `password`, `keepalive` (60 s, 0: none), `willtopic`, `willmessage`, `willqos`,
---- `willretain`, `cleansession` (true), `timeout` (10 s), `tls`, `ws`, `version` ("3.1.1"). The URL may bring user name
---- and password, `tcp://user:password@host:1883`, with %-escapes where they hold `@ : / ? # [ ] %`; the options go
+--- `willretain`, `cleansession` (true), `timeout` (10 s), `tls` (a `tls_options`), `ws`, `version` ("3.1.1"). The URL
+--- may bring user name and password, `tcp://user:password@host:1883`, with %-escapes where they hold `@ : / ? # [ ] %`; the options go
 --- before. An IPv6 address stands in brackets: `tcp://[::1]:1883`.
 ---@param url string
 ---@param clientid string
@@ -133,12 +154,14 @@ function rig.expect(value) end
 local t = {}
 
 --- A mosquitto of its own; `conf`: lines for its mosquitto.conf, a text or a list. Fails where mosquitto is not
---- installed. With `websockets = true` it listens for WebSockets, too, at `.ws_url`.
----@param options? { conf: string|string[], name: string, websockets: boolean }
+--- installed. With `websockets = true` it listens for WebSockets, too, at `.ws_url`. `tls`: `{ cert, key }` and perhaps
+--- `ca` (clients must show a certificate), `crl`, `min_version`; or `{ psk, psk_identity }`. `transport` as `t:builtin`.
+---@param options? { conf: string|string[], name: string, websockets: boolean, tls: tls_options, transport: string }
 ---@return broker
 function t:mosquitto(options) end
 
---- A built-in broker of its own. Options: `url` ("tcp://127.0.0.1:0", port 0: a free one), `name`, `queued_max`,
+--- A built-in broker of its own. Options: `url` ("tcp://127.0.0.1:0", port 0: a free one) or `transport` ("tcp", "unix",
+--- "tls", "ws", "wss"; "tls" where `tls` is given), `tls` (its certificate: `t:pki().server`), `name`, `queued_max`,
 --- `message_max`, `inflight_max`, `backlog`, `accept_max`, `send_buffer`, `receive_buffer`. With `url =
 --- "ws://127.0.0.1:0/mqtt"` it is a WebSocket's, and has the option `ws`: what it answers to the upgrade, right or wrong:
 --- `{ protocol = "mqtt", headers = { Name = "value" }, status = 404, accept = "a wrong key", frame_max = "64k" }`.
@@ -160,7 +183,7 @@ function t:proxy(options) end
 
 --- A scenario client, not connected. Options: `id` (a generated one of at most 23 bytes), `broker` or `url` (t.broker),
 --- `version`, `clean` (true), `keepalive` (60 s), `username`, `password`, `will = { topic, payload, qos, retain }`,
---- `timeout` (10 s), `tls`, `ws`, `name` (on the timeline), and those of `mqtt.createclient`. `ws` is of `ws://` URLs: `{
+--- `timeout` (10 s), `tls` (a `tls_options`), `ws`, `name` (on the timeline), and those of `mqtt.createclient`. `ws` is of `ws://` URLs: `{
 --- headers = { Name = "value" }, protocol = "mqtt", frame_max = "64k" }`.
 ---@param options? table
 ---@return client
@@ -172,10 +195,16 @@ function t:client(options) end
 function t:connect(options) end
 
 --- A connection without a session, open when this returns. Options: `url` or `broker` (t.broker), `timeout`, `within`,
---- `name`.
+--- `name`, `tls`, `ws`.
 ---@param options? table
 ---@return raw_client
 function t:raw_client(options) end
+
+--- Certificates to throw away, made in milliseconds when they are asked for: a CA, and servers and clients of it. A
+--- server's is for localhost, 127.0.0.1, ::1 and `hosts`: `t:pki { hosts = { "broker.example" } }`.
+---@param options? { hosts: string[] }
+---@return pki
+function t:pki(options) end
 
 --- A child process, a client under test for instance: the program and its arguments in a list, with `env` (variables
 --- added) and `name` beside them. It is killed when the scenario ends. Raises when there is no such program. `mqrig`,
@@ -711,6 +740,30 @@ function proxied_connection:resume() end
 
 --- Closes both ends in order.
 function proxied_connection:close() end
+
+--- What `t:pki` returns. All texts are PEM.
+---@class pki
+---@field ca string the CA's certificate
+---@field crl string the list of what it has revoked
+---@field server tls_options a good server's `cert` and `key`
+---@field client tls_options a good client's `cert` and `key`
+local pki = {}
+
+--- `cert` and `key` of a server (or with role "client" of a client) with something wrong about them: "expired",
+--- "not_yet_valid", "wrong_host", "untrusted" (by another CA of the same name), "self_signed", "revoked" (it is on
+--- `crl`), "weak" (signed over SHA-1), "wrong_purpose" (a server's that is for clients, and the other way round).
+---@param kind string
+---@param role? "server"|"client"
+---@return tls_options
+function pki:faulty(kind, role) end
+
+--- The path of a file that holds the text, for programs that want files: `pki:file(pki.ca)`. Gone with the scenario.
+---@param text string
+---@return string
+function pki:file(text) end
+
+--- Removes its files.
+function pki:close() end
 
 --- A child process; its output is kept.
 ---@class process

@@ -105,6 +105,11 @@ function Context:raw_client(options)
   return require("mqrig.rawclient").new(self, options, next_name(self, "raw"))
 end
 
+--- Certificates to throw away: t:pki(), t:pki { hosts = { "broker.example" } }.
+function Context:pki(options)
+  return require("mqrig.pki").new(self, options)
+end
+
 --- A child process: t:process { "program", "argument" }.
 function Context:process(argv)
   simulation.needs_real("t:process", "it has no processes")
@@ -250,7 +255,7 @@ function Context:random(low, high)
   return self.rng:integer(low, high)
 end
 
-local private = "broker_starting sink progress out name own keep_log keep_rule keep_builder"
+local private = "broker_starting sink progress out name own keep_log keep_rule keep_builder own_pki transport"
 M.meta = object.class("t", Context, computed, "params seed net", private)
 
 --- `settings`: choice, params, seed, net, faults (rule texts for every client's link), name.
@@ -277,6 +282,7 @@ function M.new(scheduler, timeline, settings)
     client_count = 0,
     id_prefix = "mq" .. rng:word(11),
     rng = rng,
+    transport = settings.transport or "tcp",
     fault_texts = settings.faults,
     fault_groups = groups,
     sink = settings.log,

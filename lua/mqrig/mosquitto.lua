@@ -7,6 +7,7 @@ local failure = require "mqrig.failure"
 local object = require "mqrig.object"
 local process = require "mqrig.process"
 local task = require "mqrig.task"
+local transport = require "mqrig.transport"
 
 local M = {}
 
@@ -15,7 +16,7 @@ local STOP_WITHIN_NS = 3000000000
 local PORT_TRIES = 5
 local PROBE_NS = 50000000 -- between looks at the port, for configurations whose log does not say "running"
 
-local known = blame.set "conf name websockets"
+local known = blame.set "conf name websockets transport tls"
 local restart_known = blame.set "persist"
 
 --- The program's path, or nil and a sentence.
@@ -54,11 +55,64 @@ local function conf_text(conf)
   return table.concat(conf, "\n")
 end
 
---- The configuration for a port.
-function M.configuration(port, directory, conf, ws_port)
+-- Options of TLS as mosquitto has them: files by option of ours, and what goes with them.
+local tls_files = { { "cert", "certfile" }, { "key", "keyfile" }, { "ca", "cafile" }, { "crl", "crlfile" } }
+local tls_known = blame.set "cert key ca crl psk psk_identity min_version"
+
+local function write_file(path, text)
+  local file, why = io.open(path, "w")
+  if not file then
+    failure.raise { message = "a file for mosquitto cannot be written: " .. why, environment = true }
+  end
+  file:write(text)
+  file:close()
+  return path
+end
+
+-- PEM as it is goes into a file.
+local function file_of(directory, name, given)
+  return given:find("-----BEGIN", 1, true) and write_file(("%s/%s.pem"):format(directory, name), given) or given
+end
+
+local function tls_lines(directory, tls)
+  local lines = {}
+  tls = blame.options(tls, tls_known, "t:mosquitto's tls")
+  for _, names in ipairs(tls_files) do
+    if tls[names[1]] then
+      lines[#lines + 1] = names[2] .. " " .. file_of(directory, names[1], tls[names[1]])
+    end
+  end
+  if tls.ca then
+    lines[#lines + 1] = "require_certificate true"
+  end
+  if tls.psk then
+    write_file(directory .. "/psk", ("%s:%s\n"):format(tls.psk_identity, tls.psk))
+    lines[#lines + 1] = ("psk_hint mqrig\npsk_file %s/psk"):format(directory)
+  end
+  if tls.min_version then
+    lines[#lines + 1] = "tls_version tlsv" .. tls.min_version
+  end
+  return lines
+end
+
+-- What it listens at, by URL.
+local function listener_lines(directory, url, tls)
+  local scheme, rest = url:match "^(%a+)://(.*)$"
+  local lines = { scheme == "unix" and "listener 0 " .. rest or ("listener %s 127.0.0.1"):format(rest:match ":(%d+)") }
+  if scheme:find "^ws" then
+    lines[2] = "protocol websockets"
+  end
+  for _, line in ipairs(tls and tls_lines(directory, tls) or {}) do
+    lines[#lines + 1] = line
+  end
+  return table.concat(lines, "\n")
+end
+
+--- The configuration for a URL.
+function M.configuration(url, directory, conf, ws_port, tls)
   return table.concat({
     user_line(),
-    ("listener %d 127.0.0.1"):format(port),
+    listener_lines(directory, url, tls),
     ws_port and ("listener %d 127.0.0.1\nprotocol websockets"):format(ws_port) or "",
     "allow_anonymous true",
     "set_tcp_nodelay true",
@@ -87,14 +141,14 @@ local function write_configuration(self)
   if not file then
     failure.raise { message = "mosquitto's configuration cannot be written: " .. why, environment = true }
   end
-  file:write(M.configuration(self.port, self.directory, self.conf, self.ws_port))
+  file:write(M.configuration(self.url, self.directory, self.conf, self.ws_port, self.tls))
   file:close()
 end
 
 -- Looks whether the port takes connections; what the log says comes first nearly always.
 local function probe(self)
   local raw
-  raw = core.rawclient(self.url, PROBE_NS, {
+  raw = core.rawclient(self.probe_url, PROBE_NS, {
     opened = function()
       self.running = true
       task.notify(self)
@@ -139,7 +193,11 @@ end
 local function first_launch(self)
   for _ = 1, PORT_TRIES do
     self.port = core.free_port()
-    self.url = ("tcp://127.0.0.1:%d"):format(self.port)
+    self.url = self.url_form:gsub(":0$", (":%d"):format(self.port))
+    self.probe_url = self.url_form:find "^unix" and self.url or ("tcp://127.0.0.1:%d"):format(self.port)
+    if self.url:find "^ws" then
+      self.url = self.url .. "/mqtt"
+    end
     if self.websockets then
       self.ws_port = core.free_port()
       self.ws_url = ("ws://127.0.0.1:%d/mqtt"):format(self.ws_port)
@@ -226,7 +284,7 @@ function computed:pid()
   return self.process.pid
 end
 
-local private = "waiters directory process running conf is_settled websockets ws_port"
+local private = "waiters directory process running conf is_settled websockets ws_port url_form probe_url tls client_tls"
 M.meta = object.class("mosquitto", Mosquitto, computed, "url ws_url port name", private)
 M.meta.__close = Mosquitto.close
 
@@ -246,6 +304,7 @@ function M.new(scenario, options, name)
     directory = core.temporary_directory(),
     running = false,
   }, M.meta)
+  self.url_form, self.tls, self.client_tls = transport.listen(scenario, options, "t:mosquitto")
   scenario:own(self)
   first_launch(self)
   return self

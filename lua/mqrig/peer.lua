@@ -7,15 +7,16 @@ local log = require "mqrig.log"
 local object = require "mqrig.object"
 local play = require "mqrig.play"
 local rule = require "mqrig.rule"
+local transport = require "mqrig.transport"
 local websocket = require "mqrig.websocket"
 local simulation = require "mqrig.simulation"
 local wire = require "mqrig.wire"
 
 local M = {}
 
-M.URL = "tcp://127.0.0.1:0" -- port 0: a free one
-
-local known = blame.set "url name queued_max message_max inflight_max backlog accept_max send_buffer receive_buffer ws"
+local known = blame.set(
+  "url transport name queued_max message_max inflight_max backlog accept_max send_buffer receive_buffer ws tls"
+)
 
 -- One connection of a peer.
 
@@ -224,7 +225,7 @@ function computed:sys()
   return place
 end
 
-M.meta = object.class("peer", Peer, computed, "url name", "peer")
+M.meta = object.class("peer", Peer, computed, "url name", "peer client_tls")
 M.meta.__close = Peer.close
 
 local function listen(self, peer)
@@ -263,10 +264,12 @@ function M.new(scenario, options, name, scripted)
     books = {},
     lines = log.new(options.name or name),
   }, M.meta)
-  local given = { url = options.url or M.URL, name = self.name, scripted = scripted }
+  local given = { name = self.name, scripted = scripted }
   for key, value in next, options do
     given[key] = value
   end
+  given.transport = nil
+  given.url, given.tls, self.client_tls = transport.listen(scenario, options, scripted and "t:peer" or "t:builtin")
   given.ws = websocket.options(options.ws)
   self.peer = blame.call(simulation.at, self.name, core.peer, given)
   self.url = self.peer:url()

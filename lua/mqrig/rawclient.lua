@@ -9,6 +9,7 @@ local rule = require "mqrig.rule"
 local show = require "mqrig.show"
 local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
+local transport = require "mqrig.transport"
 local websocket = require "mqrig.websocket"
 local wire = require "mqrig.wire"
 
@@ -17,7 +18,7 @@ local M = {}
 local Raw = {}
 local computed = {}
 
-local known = blame.set "url broker timeout within name ws"
+local known = blame.set "url broker timeout within name ws tls"
 local within_known = blame.set "within"
 
 --- Sends bytes as they are, or a packet: raw:send("PINGREQ"), raw:send("PUBLISH", { topic = "a" }), raw:send { type =
@@ -178,8 +179,10 @@ function M.new(scenario, options, name)
     how = "it is not open yet",
     why = "",
   }, M.meta)
-  self.raw = blame.call(simulation.at, self.name, core.rawclient, url, timeout_ns, handlers(self),
-    { ws = websocket.options(options.ws) })
+  self.raw = blame.call(simulation.at, self.name, core.rawclient, url, timeout_ns, handlers(self), {
+    ws = websocket.options(options.ws),
+    tls = transport.client_tls(scenario, options),
+  })
   scenario:own(self)
   if not task.wait_for(self, is_settled, within_ns, "the connection") then
     failure.late(("%s: no connection to %s"):format(self.name, url), within_ns)

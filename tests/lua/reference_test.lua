@@ -67,6 +67,7 @@ local classes = {
   net = require("mqrig.simnetwork").meta,
   net_link = require("mqrig.simnetwork").link_meta,
   clock = require("mqrig.simnetwork").clock_meta,
+  pki = require("mqrig.pki").meta,
 }
 for name, meta in pairs(classes) do
   same(name, stub_names(name), object.names(meta))

@@ -1,0 +1,90 @@
+-- TLS between clients and scripted brokers, with certificates that are made for the scenario and thrown away with it.
+
+local rig = require "mqrig"
+local mqtt, scenario, expect = rig.mqtt, rig.scenario, rig.expect
+
+-- Whether a line of the timeline holds this text.
+local function told(t, text)
+  for _, line in ipairs(t.timeline:lines(200)) do
+    if line:find(text, 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+scenario("a client and a broker talk over TLS", { tags = { "tls" } }, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local c = t:connect { broker = peer, tls = { ca = pki.ca } }
+  c:subscribe("a/#", 2)
+  for qos = 0, 2 do
+    c:publish("a/b", ("x"):rep(40000), { qos = qos })
+    expect(#c:next_message().payload):equals(40000)
+  end
+  c:disconnect()
+end)
+
+for _, resume in ipairs { "tickets", "ids" } do
+  scenario("a client resumes its TLS session by " .. resume, { tags = { "tls" } }, function(t)
+    local pki = t:pki()
+    local peer = t:peer { tls = pki.server }
+    local tls = { ca = pki.ca, resume = resume }
+    local first = t:connect { broker = peer, tls = tls }
+    first:disconnect()
+    expect(told(t, ", resumed")):is_false()
+    t:connect { broker = peer, tls = tls }
+    expect(told(t, ", resumed")):is_true()
+  end)
+end
+
+scenario("a name that is not the address is checked and sent as SNI", { tags = { "tls" } }, function(t)
+  local pki = t:pki { hosts = { "broker.example" } }
+  local peer = t:peer { tls = pki.server }
+  t:connect { broker = peer, tls = { ca = pki.ca, server_name = "broker.example" } }
+  local c = t:client { broker = peer, tls = { ca = pki.ca, server_name = "other.example" } }
+  expect(c:try_connect()):equals(mqtt.FAILURE)
+  expect(told(t, "host name other.example does not match the server's certificate")):is_true()
+end)
+
+scenario("both ends agree on the protocol mqtt", { tags = { "tls" } }, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = { cert = pki.server.cert, key = pki.server.key, alpn = "mqtt" } }
+  t:connect { broker = peer, tls = { ca = pki.ca, alpn = { "http/1.1", "mqtt" } } }
+  expect(told(t, "ALPN mqtt")):is_true()
+  local c = t:client { broker = peer, tls = { ca = pki.ca, alpn = "http/1.1" } }
+  expect(c:try_connect()):equals(mqtt.FAILURE)
+  expect(told(t, "TLS alert no_application_protocol")):is_true()
+end)
+
+scenario("a pre-shared key in place of certificates", { tags = { "tls" } }, function(t)
+  local peer = t:peer { tls = { psk = "00112233aabb", psk_identity = "sensor" } }
+  t:connect { broker = peer, tls = { psk = "00112233AABB", psk_identity = "sensor" } }
+  local wrong = t:client { broker = peer, tls = { psk = "00112233aacc", psk_identity = "sensor" } }
+  expect(wrong:try_connect()):equals(mqtt.FAILURE)
+end)
+
+scenario("insecure takes any certificate, and the timeline says so", { tags = { "tls" } }, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki:faulty "expired" }
+  t:connect { broker = peer, tls = { insecure = true } }
+  expect(told(t, "insecure: the server's certificate")):is_true()
+end)
+
+scenario("without options the system's trust decides", { tags = { "tls" } }, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local c = t:client { url = peer.url }
+  expect(c:try_connect()):equals(mqtt.FAILURE)
+  expect(told(t, "is not trusted: nothing in the system's trusted certificates")):is_true()
+end)
+
+scenario("a connection that is cut is not one that ended", { tags = { "tls" } }, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local c = t:connect { broker = peer, tls = { ca = pki.ca } }
+  peer:conn().link.both:on("bytes"):fin()
+  peer:send("PINGRESP")
+  expect(c:wait_lost()):equals(mqtt.FAILURE)
+  expect(told(t, "without a close_notify")):is_true()
+end)
