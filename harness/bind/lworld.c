@@ -9,6 +9,7 @@
 
 #define LWORLD_TIMER        "mqrig.core.timer"
 #define LWORLD_TURNS_BEHIND 64       /* turns of a virtual world between looks at the clock behind it */
+#define LWORLD_QUIET_MAX    1000     /* turns of a virtual world in one call */
 #define LWORLD_LOOK_NS      20000000 /* between turns of the real world behind it */
 
 /* Addresses as registry keys. */
@@ -61,6 +62,7 @@ static void lworld_report(lua_State *L) {
 bool lworld_call(struct lworld *w, int arguments, int results) {
   lua_State *L = w->L;
   int base = lua_gettop(L) - arguments;
+  w->calls++;
   lua_pushcfunction(L, lworld_traceback);
   lua_insert(L, base);
   bool trusted = lguard_trust(false);
@@ -262,12 +264,22 @@ static bool lworld_look_behind(struct lworld *w, struct err *err) {
   return net_turn(w->real, now_ns, err);
 }
 
+/* Where only functions of Lua are waited for, turns in which none was called stay here. */
+static bool lworld_turn_quietly(struct lworld *w, int64_t until_ns, bool quiet, struct err *err) {
+  uint64_t calls = w->calls;
+  int left = quiet && lworld_is_virtual(w) ? LWORLD_QUIET_MAX : 1;
+  do {
+    if (!net_turn(w->net, until_ns, err) || !lworld_look_behind(w, err)) return false;
+  } while (--left && w->calls == calls && net_now(w->net) < until_ns);
+  return true;
+}
+
 static int lworld_turn(lua_State *L) {
   struct lworld *w = lworld_enter(L);
   struct err err;
   int64_t until_ns = luaL_optinteger(L, 1, NET_NEVER);
   bool trusted = lguard_trust(true);
-  bool good = net_turn(w->net, until_ns, &err) && lworld_look_behind(w, &err);
+  bool good = lworld_turn_quietly(w, until_ns, lua_toboolean(L, 2), &err);
   lguard_trust(trusted);
   if (!good) return luaL_error(L, "%s", err.text);
   return 0;

@@ -34,6 +34,7 @@ struct lworld {
   struct net *real;           /* the same, or what waits behind a virtual one */
   struct net *host;           /* what is made now is at home there: `net`, or another host of its virtual world */
   struct timeline *timeline;  /* the one in use, or NULL */
+  uint64_t calls;             /* of Lua functions */
   uint64_t turns;             /* of the virtual world */
   int64_t looked_ns;          /* when the real one had its turn */
 };

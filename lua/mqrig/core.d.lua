@@ -12,7 +12,7 @@ function core.close() end                      -- ends it; everything in it must
 function core.now() end
 --- One turn of the loop; callbacks run in it. Returns early when something happened.
 ---@param until_ns integer|nil nil: no limit
-function core.turn(until_ns) end
+function core.turn(until_ns, quiet) end -- quiet: in a virtual world it may be many turns, until a function was called
 function core.wake() end
 ---@param fn fun(message: string) what to do with an error raised in a callback (traceback included)
 function core.on_error(fn) end

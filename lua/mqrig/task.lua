@@ -264,7 +264,7 @@ local function turn_until(self, deadline_ns, now_ns)
 end
 
 local function turn(self, until_ns)
-  local ok, message = core.guarded(self.deadline_ns, core.turn, until_ns)
+  local ok, message = core.guarded(self.deadline_ns, core.turn, until_ns, #self.conditions == 0)
   if not ok then
     self:failed(nil, message)
   end
