@@ -298,8 +298,8 @@ static void test_partial_writes(void **state) {
   assert_true(stream_unsent(s.stream) > 0);
   turns = 0;
   settle();
-  assert_true(turns < 4);
-  assert_int_equal(buffer_size(&s.out), left);
+  if (is_virtual) assert_int_equal(turns, 1);
+  if (is_virtual) assert_int_equal(buffer_size(&s.out), left);
   stream_pause(p->seats[0].stream, false);
   UNTIL(seat_got(&p->seats[0]) == sizeof pattern);
   assert_memory_equal(buffer_slice(&p->seats[0].in).data, pattern, sizeof pattern);
@@ -318,13 +318,14 @@ static void test_never_reads(void **state) {
   static uint8_t more[32 << 20];
   stream_pause(p->seats[0].stream, true);
   seat_write(&s, more, sizeof more);
+  UNTIL(sizeof more - buffer_size(&s.out) > 1 << 20);
   settle();
   size_t taken = sizeof more - buffer_size(&s.out);
-  assert_true(taken > 1 << 20 && taken < sizeof more);
+  assert_true(taken < sizeof more);
   turns = 0;
   settle();
-  assert_true(turns < 4);
-  assert_int_equal(sizeof more - buffer_size(&s.out), taken);
+  if (is_virtual) assert_int_equal(turns, 1); /* the real one's window may still grow */
+  if (is_virtual) assert_int_equal(sizeof more - buffer_size(&s.out), taken);
   seat_fini(&s);
   porter_close(p);
 }
