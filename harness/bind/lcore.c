@@ -11,6 +11,7 @@
 #include "bind/ldefect.h"
 #include "bind/lguard.h"
 #include "bind/lmqtt.h"
+#include "bind/lnames.h"
 #include "bind/lorder.h"
 #include "bind/lpacket.h"
 #include "bind/lpeer.h"
@@ -29,7 +30,7 @@ static int lcore_open(lua_State *L) {
   static void (*const parts[])(lua_State *) = {
     lworld_open,     lpacket_open,  ltimeline_open, lscope_open, lclient_open, lmqtt_open,  lpeer_open,
     lrawclient_open, lchannel_open, lprocess_open,  lguard_open, lsystem_open, lproxy_open, lrecord_open,
-    lcontrol_open,   ldefect_open,  lorder_open,    lsim_open,   lcheck_open,  ltls_open,
+    lcontrol_open,   ldefect_open,  lorder_open,    lsim_open,   lcheck_open,  ltls_open,   lnames_open,
   };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) parts[i](L);

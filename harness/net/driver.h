@@ -45,6 +45,7 @@ struct net {
   bool linger; /* see net_linger; for the next wait */
   struct heap timers;
   struct stream *dirty, **dirty_end;            /* streams that want to write, oldest wish first */
+  struct names *names;                          /* of the net whose turns they are; see names.h. NULL: none yet */
   struct oscall_hook *hook;                     /* for the stream that `connect` makes, or NULL; see oscall.h */
   char peer[NET_NAME_MAX], local[NET_NAME_MAX]; /* the text asked for last: an idle stream carries none */
 };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "net/names.h"
 #include "net/evstream.h"
 #include "net/oscall.h"
 
@@ -135,11 +136,17 @@ static void evlisten_retry(void *arg) {
   evloop_raise(&l->source);
 }
 
-static bool evlisten_resolve(const struct url *u, struct evaddress *to, struct err *err) {
+static bool evlisten_resolve(const struct names *names, const struct url *u, struct evaddress *to, struct err *err) {
   struct evaddress found[EVADDRESS_MAX];
   struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG }, *list = NULL;
+  struct names_told told;
   int count = evaddress_literal(u, found, err);
   if (count < 0) return false;
+  if (u->scheme != URL_UNIX && names_ask(names, u->host, u->port, &told) && told.decided) {
+    if (told.count == 0) return err_set(err, "cannot listen: %s", told.why.text);
+    *to = told.addresses[0];
+    return true;
+  }
   if (count == 0) {
     int why = getaddrinfo(u->host, NULL, &hints, &list);
     count = evaddress_list(list, found);
@@ -236,7 +243,7 @@ static void evlisten_remember(struct evlisten *l, const struct evaddress *a) {
 struct net_listener *evlisten_new(struct net *n, const struct url *u, const struct net_listen_options *options,
                                   struct err *err) {
   struct evaddress a;
-  if (!evlisten_resolve(u, &a, err)) return NULL;
+  if (!evlisten_resolve(n->names, u, &a, err)) return NULL;
   int fd = evlisten_socket(&a, options, err);
   if (fd < 0) return NULL;
   struct evlisten *l = mem_zero(sizeof *l);

@@ -163,7 +163,7 @@ static void evstream_run(struct evloop_source *source, short what) {
   struct evstream *s = evstream_of_source(source);
   if (evstream_is_gone(s)) return;
   if (s->connecting) {
-    evconnect_run(s, what);
+    evconnect_run(s);
     return;
   }
   if (what & EV_WRITE && s->stream.blocked) {
@@ -260,12 +260,17 @@ void evstream_shutdown(struct stream *stream) {
   evstream_update(s);
 }
 
+void evstream_size(int fd, size_t send, size_t receive) {
+  int out = (int)send, in = (int)receive;
+  if (fd < 0) return;
+  if (send) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &out, sizeof out);
+  if (receive) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &in, sizeof in);
+}
+
 void evstream_set_buffers(struct stream *stream, size_t send, size_t receive) {
   struct evstream *s = evstream_of(stream);
-  int out = (int)send, in = (int)receive;
-  if (s->source.fd < 0) return;
-  if (send) setsockopt(s->source.fd, SOL_SOCKET, SO_SNDBUF, &out, sizeof out);
-  if (receive) setsockopt(s->source.fd, SOL_SOCKET, SO_RCVBUF, &in, sizeof in);
+  if (s->connecting) evconnect_set_buffers(s, send, receive);
+  else evstream_size(s->source.fd, send, receive);
 }
 
 static void evstream_free(struct evstream *s) {

@@ -40,6 +40,9 @@ void evstream_report(struct evstream *s, enum stream_end end, bool writing, cons
 
 enum stream_end evstream_kind(int why);
 
+/* Sizes of a socket's buffers; 0 leaves one alone, a descriptor below 0 does nothing. */
+void evstream_size(int fd, size_t send, size_t receive);
+
 /* The operations of net_ops. */
 void evstream_flush(struct stream *stream);
 void evstream_pause(struct stream *stream, bool paused);

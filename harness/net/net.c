@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "net/driver.h"
+#include "net/names.h"
 
 void net_init(struct net *n, const struct net_ops *ops) {
   *n = (struct net){ .ops = ops, .turner = n };
@@ -14,6 +15,13 @@ void net_init(struct net *n, const struct net_ops *ops) {
 void net_fini(struct net *n) {
   assert(!n->timers.count && !n->dirty);
   heap_fini(&n->timers);
+  names_free(n->names);
+}
+
+struct names *net_names(struct net *n) {
+  struct net *world = n->turner;
+  if (!world->names) world->names = names_new();
+  return world->names;
 }
 
 int64_t net_now(const struct net *n) {

@@ -22,6 +22,7 @@
 
 struct net;
 struct net_listener;
+struct names;
 
 /* Monotonic nanoseconds; constant while the handlers of a turn run. */
 int64_t net_now(const struct net *n);
@@ -36,6 +37,9 @@ void net_wake(struct net *n);
 
 /* Random bytes: the system's, good enough for keys; in a virtual world those of its seed. */
 void net_random(struct net *n, void *to, size_t size);
+
+/* What this world tells of names instead of asking for them, for names.h. */
+struct names *net_names(struct net *n);
 
 /* More input is due at once, in small pieces: the next wait, if there must be one, may begin with a nap of
  * NET_LINGER_NS, so that what comes meanwhile is read together. A wake-up costs more than reading. */
@@ -59,9 +63,9 @@ void net_timer_init(struct net_timer *t, void (*fire)(void *arg), void *arg);
 void net_timer_set(struct net *n, struct net_timer *t, int64_t at_ns);
 void net_timer_clear(struct net *n, struct net_timer *t);
 
-/* Starts connecting; the outcome comes to `opened` or `ended`, never before net_turn. Several addresses are tried in
- * turn, within `timeout_ns` from now in all. NULL only where nothing could be started (no descriptors, a path too long:
- * the sentence says so). `handler` may be NULL until stream_own, before the next turn. */
+/* Starts connecting; the outcome comes to `opened` or `ended`, never before net_turn. Several addresses race,
+ * one begun after the other, within `timeout_ns` from now in all. NULL only where nothing could be started (no
+ * descriptors, a path too long: the sentence says so). `handler` may be NULL until stream_own, before the next turn. */
 struct stream *net_connect(struct net *n, const struct url *u, int64_t timeout_ns, const struct stream_handler *handler,
                            void *arg, struct err *err);
 

@@ -164,7 +164,8 @@ static void simdial_next(struct simdial *d) {
 static void simdial_expired(void *arg) {
   struct simdial *d = arg;
   d->kind = STREAM_TIMEOUT;
-  err_set(&d->why, "connecting to %.300s: no answer within %.3g s", d->target, (double)d->timeout_ns / 1e9);
+  err_set(&d->why, "%s %.300s: no answer within %.3g s", d->state == SIMDIAL_LOOKUP ? "looking up" : "connecting to",
+          d->target, (double)d->timeout_ns / 1e9);
   if (d->state == SIMDIAL_LOOKUP || net_now(d->end->stream.net) >= d->deadline_ns) simdial_over(d);
   else simdial_next(d);
 }

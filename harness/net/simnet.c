@@ -33,7 +33,6 @@ static void simnet_free(struct net *n) {
   for (struct list_node *l = list_first(&w->links); l; l = list_first(&w->links)) {
     simlink_free(LIST_OWNER(l, struct simlink, listed));
   }
-  simname_free_all(w);
   for (size_t i = 0; i < w->host_table.count; i++) simhost_free(w->hosts[i]);
   simworld_fini(w);
   free(w);
@@ -89,10 +88,6 @@ struct net *simnet_host(struct net *n, const char *name, struct err *err) {
 
 const char *simnet_host_name(const struct net *host) {
   return simhost_of(host)->name;
-}
-
-bool simnet_name(struct net *n, const char *name, const char *answer, int64_t delay_ns, struct err *err) {
-  return simname_set(simhost_world(n), name, answer, delay_ns, err);
 }
 
 struct simnet_link simnet_link(struct net *n, const struct net *from, const struct net *to) {

@@ -19,7 +19,6 @@
 #define SIMNET_EVENTS_MAX   1000000000u /* of a world, unless told otherwise: net_turn fails beyond it */
 #define SIMNET_INSTANT_MAX  10000000u   /* events while time stands still: net_turn fails beyond it */
 #define SIMNET_HOSTS_MAX    65534
-#define SIMNET_NAMES_MAX    65536
 #define SIMNET_WAKE_NS      50000        /* see simnet_link, and as much again at most, drawn anew each time */
 #define SIMNET_LATE_NS      1            /* a program that waits wakes up this much after its time: nobody is exact */
 #define SIMNET_SEND_MAX     (4u << 20)   /* a send buffer, unless set */
@@ -52,9 +51,7 @@ const char *simnet_host_name(const struct net *host);
 
 /* Addresses. 127.0.0.1, ::1 and "localhost" are everybody's: whoever listens there is found from every host. Besides,
  * each host has an address of its own, which its name stands for: only that host can listen there. Port 0 is given out
- * in order. Unix paths are the world's. `simnet_name` makes a name stand for an address or a host (`answer`), or for
- * nothing (NULL: "not found"), and how long asking takes; false with a sentence for what is no answer. */
-bool simnet_name(struct net *n, const char *name, const char *answer, int64_t delay_ns, struct err *err);
+ * in order. Unix paths are the world's. What other names stand for is told to net_names. */
 
 /* What one way between two hosts does. One that was told no latency and no rate is as loopback: whatever is sent is in
  * the other end's kernel at once; its program learns of it after SIMNET_WAKE_NS or up to as much again. */

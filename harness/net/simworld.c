@@ -14,12 +14,10 @@ void simworld_init(struct simworld *w, const struct simnet_options *options) {
   list_init(&w->conns);
   list_init(&w->owing);
   list_init(&w->arriving);
-  list_init(&w->names);
   list_init(&w->links);
   hash_init(&w->host_table);
   hash_init(&w->link_table);
   hash_init(&w->listener_table);
-  hash_init(&w->name_table);
   w->buffer = mem_resize(NULL, NET_READ_MAX);
 }
 
@@ -29,7 +27,6 @@ void simworld_fini(struct simworld *w) {
   hash_fini(&w->host_table);
   hash_fini(&w->link_table);
   hash_fini(&w->listener_table);
-  hash_fini(&w->name_table);
   free(w->hosts);
   free(w->buffer);
 }

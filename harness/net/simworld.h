@@ -49,9 +49,9 @@ struct simworld {
   struct list_node owing;    /* ends that owe an acknowledgement */
   struct list_node arriving; /* ends at which something arrives now */
   bool settling;             /* they are being seen to */
-  struct list_node links, names;
+  struct list_node links;
   struct simhost **hosts; /* in the order in which they were made; as many as host_table has */
-  struct hash host_table, link_table, listener_table, name_table;
+  struct hash host_table, link_table, listener_table;
   struct simnet_link link;      /* of all links that were not set */
   struct simlink *local;        /* what Unix sockets go over */
   uint32_t listener_port, port; /* given out so far */

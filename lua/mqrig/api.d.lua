@@ -213,6 +213,12 @@ function t:pki(options) end
 ---@return process
 function t:process(argv) end
 
+--- What the name of a host stands for, until the scenario ends: asked before any resolver, and the same in virtual
+--- time. `t:dns("broker.example"):fail("NXDOMAIN")`
+---@param name string
+---@return dns
+function t:dns(name) end
+
 --- Waits so long.
 ---@param d duration
 function t:sleep(d) end
@@ -448,6 +454,31 @@ local token = {}
 ---@param options? { within: duration }
 ---@return integer
 function token:wait(options) end
+
+--- A name, as a scenario wants it: `t:dns(name)`. The verbs return it, so that they can follow each other:
+--- `t:dns("broker.example"):answer("::1", "127.0.0.1"):after_delay("2s")`. What is connected already is left alone.
+---@class dns
+---@field name string
+local dns = {}
+
+--- Looking it up fails, and the connect with -1.
+---@param how "NXDOMAIN"|"NODATA"|"SERVFAIL"|"REFUSED"|"TIMEOUT" TIMEOUT: no answer ever comes
+---@return dns
+function dns:fail(how) end
+
+--- It stands for these addresses too, from now on. Of several, one that has not answered within 250 ms goes on beside
+--- the next, and the first that is connected stays; the families come by turns.
+---@param ... string IPv4 or IPv6 addresses
+---@return dns
+function dns:answer(...) end
+
+--- Looking it up takes so long; without an answer told, it is looked up as ever then.
+---@param d duration
+---@return dns
+function dns:after_delay(d) end
+
+--- It is looked up as ever.
+function dns:off() end
 
 --- A connection without a session: sends what no client would.
 ---@class raw_client

@@ -121,6 +121,11 @@ function Context:proxy(options)
   return require("mqrig.proxy").new(self, options, next_name(self, "proxy"))
 end
 
+--- What a name stands for in this scenario: t:dns("broker.example"):fail("NXDOMAIN").
+function Context:dns(name)
+  return require("mqrig.dns").new(self, name)
+end
+
 function Context:sleep(duration)
   task.sleep(blame.duration_ns(duration, "t:sleep"))
 end

@@ -90,6 +90,11 @@ function core.rawclient(url, timeout_ns, handlers, options) end
 function core.spawn(argv, options) end
 ---@return integer port free on 127.0.0.1 a moment ago
 function core.free_port() end
+--- What this world tells of a name instead of asking; each raises what is wrong.
+function core.name_answer(name, address) end     -- one more address
+function core.name_fail(name, how) end           -- "NXDOMAIN" "NODATA" "SERVFAIL" "REFUSED" "TIMEOUT"
+function core.name_delay(name, delay_ns) end
+function core.name_forget(name) end
 function core.url_check(url) end               -- -> { scheme=, host=, port=, path= } | nil, sentence
 
 --- Workers: forked copies of the runner. In the child `body(channel)` runs and its return value is the exit status.

@@ -1,0 +1,63 @@
+-- Names that are not found, stand for several addresses, or take their time.
+
+local rig = require "mqrig"
+local expect, scenario = rig.expect, rig.scenario
+
+local tags = { "names" }
+
+local function port(url)
+  return url:match ":(%d+)$"
+end
+
+scenario("a name stands for what it is told to", { tags = tags }, function(t)
+  local peer = t:peer()
+  local dns = t:dns "broker.example"
+  dns:answer "127.0.0.1"
+  local c = t:connect { url = "tcp://Broker.Example:" .. port(peer.url) }
+  c:publish("a", "x", { qos = 1 })
+  dns:fail "NXDOMAIN"
+  c:publish("a", "what is connected stays so", { qos = 1 })
+end)
+
+for _, how in ipairs { "NXDOMAIN", "NODATA", "SERVFAIL", "REFUSED" } do
+  scenario(how .. " is no connection", { tags = tags }, function(t)
+    t:dns("broker.example"):fail(how)
+    expect(t:client({ url = "tcp://broker.example" }):try_connect()):equals(-1)
+  end)
+end
+
+scenario("a name server that does not answer ends at the connect's timeout", { tags = tags }, function(t)
+  t:dns("broker.example"):fail "TIMEOUT"
+  local c = t:client { url = "tcp://broker.example", timeout = 0.3 }
+  local began = t:now()
+  expect(c:try_connect()):equals(-1)
+  expect(t:now() - began):is_at_least(0.3)
+end)
+
+scenario("a look-up takes its time, and counts for the timeout", { tags = tags }, function(t)
+  local peer = t:peer()
+  local url = "tcp://slow.example:" .. port(peer.url)
+  t:dns("slow.example"):answer("127.0.0.1"):after_delay "200ms"
+  local began = t:now()
+  t:connect { url = url }
+  expect(t:now() - began):is_at_least(0.2)
+  expect(t:client({ url = url, timeout = "100ms" }):try_connect()):equals(-1)
+end)
+
+scenario("an address that refuses is passed over for the next", { tags = tags }, function(t)
+  local peer = t:peer()
+  t:dns("two.example"):answer("::1", "127.0.0.1")
+  t:connect { url = "tcp://two.example:" .. port(peer.url) }
+end)
+
+scenario("what is no name, and no address, says so", { tags = tags }, function(t)
+  expect(function()
+    t:dns("127.0.0.1"):fail "NXDOMAIN"
+  end):raises '"127.0.0.1" is no name of a host'
+  expect(function()
+    t:dns("a.example"):answer "b.example"
+  end):raises "a name stands for an IPv4 or IPv6 address"
+  expect(function()
+    t:dns("a.example"):fail "NOTHING"
+  end):raises "NXDOMAIN, NODATA, SERVFAIL, REFUSED or TIMEOUT"
+end)
