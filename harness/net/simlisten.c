@@ -104,7 +104,7 @@ static void simlisten_again(struct simend *e, int64_t asked_ns) {
   struct simend *caller = e->peer;
   int64_t at_ns = w->now_ns + SIMLISTEN_AGAIN_NS;
   if (!e->is_unix) {
-    at_ns = simpipe_retry_ns(SIMPIPE_SYN, asked_ns, w->now_ns);
+    at_ns = simpipe_retry_ns(SIMPIPE_SYN, asked_ns, w->now_ns + 1); /* the next, not the one that has just come */
     if (at_ns == NET_NEVER) return;
     at_ns += simlink_arrival(w, caller->link, 0, caller->key, caller->sends++) - w->now_ns;
   }
