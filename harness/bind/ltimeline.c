@@ -189,7 +189,7 @@ static int ltimeline_hashes(lua_State *L) {
 /* What the time is since 1970 where the monotonic clock is 0. */
 static int64_t ltimeline_epoch_ns(lua_State *L) {
   struct timespec now;
-  if (lworld_is_virtual(lworld_enter(L))) return LWORLD_EPOCH_S * 1000000000;
+  if (timeline_rolling(ltimeline_check(L))) return LWORLD_EPOCH_S * 1000000000; /* of a virtual world */
   clock_gettime(CLOCK_REALTIME, &now);
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - net_now(lworld_enter(L)->net);
 }

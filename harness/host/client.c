@@ -55,6 +55,12 @@ static void client_arm_at(struct client *c, int64_t at_ns) {
   net_timer_set(c->net, &c->timer, at_ns);
 }
 
+/* Nothing is due: no timer is left, so that a virtual world can tell that nothing will happen any more. */
+static void client_disarm(struct client *c) {
+  c->timer_at_ns = NET_NEVER;
+  net_timer_clear(c->net, &c->timer);
+}
+
 /* Events are given in the next turn, and the transport closed that the session has finished with. */
 static void client_wake(struct client *c) {
   if (session_has_event(c->session) || session_wants_close(c->session)) client_arm_at(c, client_now(c));
@@ -162,6 +168,7 @@ static void client_settle(struct client *c) {
   client_want_write(c);
   client_arm_at(c, session_deadline(c->session));
   if (c->dial) client_arm_at(c, c->dial->at_ns);
+  else if (session_deadline(c->session) == NET_NEVER) client_disarm(c);
 }
 
 static void client_dial_now(struct client *c);

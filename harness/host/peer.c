@@ -143,6 +143,12 @@ static void peer_arm_at(struct peer *p, int64_t at_ns) {
   net_timer_set(p->net, &p->timer, at_ns);
 }
 
+/* Nothing is due: no timer is left, so that a virtual world can tell that nothing will happen any more. */
+static void peer_disarm(struct peer *p) {
+  p->timer_at_ns = NET_NEVER;
+  net_timer_clear(p->net, &p->timer);
+}
+
 /* Ends everything that happens in a turn: hands on what the broker has to say. */
 static void peer_settle(struct peer *p) {
   struct broker_conn *b;
@@ -157,7 +163,9 @@ static void peer_settle(struct peer *p) {
       chain_want_write(c->chain);
     }
   }
-  peer_arm_at(p, broker_deadline(p->broker));
+  int64_t due_ns = broker_deadline(p->broker);
+  if (due_ns == NET_NEVER) peer_disarm(p);
+  else peer_arm_at(p, due_ns);
 }
 
 static void peer_fire(void *arg) {

@@ -46,6 +46,10 @@ end
 
 local Skip = { __name = "skip" }
 
+function Skip:__tostring()
+  return self.reason
+end
+
 --- Ends the scenario as one that cannot be run here.
 function M.skip(reason)
   error(setmetatable({ reason = reason }, Skip), 0)
