@@ -132,6 +132,17 @@ static int ltimeline_lines(lua_State *L) {
   return 1;
 }
 
+/* tl:line(number) -> text of that entry, of whatever kind | nil: it is not there */
+static int ltimeline_line(lua_State *L) {
+  char line[LTIMELINE_LINE_MAX];
+  struct timeline *t = ltimeline_check(L);
+  struct timeline_entry e;
+  if (!timeline_get(t, (uint64_t)luaL_checkinteger(L, 2), &e)) return 0;
+  timeline_format(t, &e, line, sizeof line);
+  lua_pushstring(L, line);
+  return 1;
+}
+
 static void ltimeline_push_told(lua_State *L, const struct story *s, const struct story_line *line) {
   char text[LTIMELINE_LINE_MAX], faults[LTIMELINE_FAULTS_MAX];
   story_format(s, line, text, sizeof text);
@@ -237,19 +248,13 @@ static int ltimeline_entry(lua_State *L) {
 
 void ltimeline_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    { "note", ltimeline_note },
-    { "who", ltimeline_who },
-    { "last", ltimeline_last },
-    { "tell", ltimeline_tell },
-    { "find", ltimeline_find },
-    { "lines", ltimeline_lines },
-    { "entry", ltimeline_entry },
-    { "story", ltimeline_story },
-    { "capture", ltimeline_capture },
-    { "dropped", ltimeline_dropped },
-    { "hash", ltimeline_hash },
-    { "hashes", ltimeline_hashes },
-    { NULL, NULL },
+    { "note", ltimeline_note },       { "who", ltimeline_who },
+    { "last", ltimeline_last },       { "tell", ltimeline_tell },
+    { "find", ltimeline_find },       { "lines", ltimeline_lines },
+    { "entry", ltimeline_entry },     { "story", ltimeline_story },
+    { "capture", ltimeline_capture }, { "dropped", ltimeline_dropped },
+    { "hash", ltimeline_hash },       { "hashes", ltimeline_hashes },
+    { "line", ltimeline_line },       { NULL, NULL },
   };
   static const luaL_Reg functions[] = { { "timeline", ltimeline_new },
                                         { "use_timeline", ltimeline_use },

@@ -437,6 +437,11 @@ int timeline_format(const struct timeline *t, const struct timeline_entry *e, ch
   if (hit) timeline_put_packet(to, size, &used, e->hit.packet);
   else if (e->kind <= TIMELINE_DOWN) timeline_put_packet(to, size, &used, e->bytes);
   if (hit) timeline_put(to, size, &used, "   !! ");
-  if (e->kind > TIMELINE_DOWN) timeline_put_text(to, size, &used, e->bytes);
+  if (e->kind == TIMELINE_EVENT) {
+    timeline_put(to, size, &used, "event %d id %u code %d, %llu", e->event.what, e->event.packet_id, e->event.code,
+                 (unsigned long long)e->event.value);
+  } else if (e->kind > TIMELINE_DOWN) {
+    timeline_put_text(to, size, &used, e->bytes);
+  }
   return (int)used;
 }

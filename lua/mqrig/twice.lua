@@ -76,10 +76,19 @@ local function run_twin(folder, real_s)
   end
 end
 
+--- The newest entries of a timeline as text, by number.
+function M.lines(timeline)
+  local last = timeline:last()
+  local lines = { last = last }
+  for number = math.max(1, last - M.LINES_MAX + 1), last do
+    lines[number] = timeline:line(number)
+  end
+  return lines
+end
+
 -- The line of that number, or what stands there instead of one.
-local function line_at(trace, number)
-  local line = trace.lines[number - trace.last + #trace.lines]
-  return line or (number > trace.last and "(the end)" or "(too long ago to be kept)")
+local function line_at(lines, number)
+  return lines[number] or (number > lines.last and "(the end)" or "(too long ago to be kept)")
 end
 
 local function difference(message, expected, got, scenario)
@@ -105,7 +114,7 @@ end
 local function compare(scenario, first, trace, answer)
   if answer.differs then
     return difference(("not deterministic: entry %d of the timeline differs when it is run again in another process")
-      :format(answer.differs), line_at(trace, answer.differs), answer.line or "(the end)", scenario)
+      :format(answer.differs), line_at(trace.lines, answer.differs), answer.line or "(the end)", scenario)
   end
   local key, a, b = compare_results(first, answer.result)
   if key then
@@ -114,8 +123,8 @@ local function compare(scenario, first, trace, answer)
   end
 end
 
---- Runs the scenario again. `result`: what travels of the first run; `trace` of it: { hashes=bytes, lines={...},
---- last= }. Returns nil, or the failure.
+--- Runs the scenario again. `result`: what travels of the first run; `trace` of it: { hashes=bytes,
+--- lines= as M.lines }. Returns nil, or the failure.
 function M.check(scenario, job, settings, result, trace)
   local folder = core.temporary_directory()
   local ok, failed = pcall(function()

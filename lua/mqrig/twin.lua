@@ -65,7 +65,7 @@ local function run(folder)
     end,
     trace = function(timeline)
       answer.differs = watch(timeline) or (timeline:last() * 8 < #order.hashes and timeline:last() + 1) or nil
-      answer.line = answer.differs and timeline:lines(timeline:last() - answer.differs + 1)[1]
+      answer.line = answer.differs and timeline:line(answer.differs)
     end,
   })
   core.close()

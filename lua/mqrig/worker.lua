@@ -146,7 +146,7 @@ local function run(scenario, job, settings, hooks)
   local trace
   if settings.twice then
     hooks.trace = function(timeline)
-      trace = { hashes = timeline:hashes(), lines = timeline:lines(twice.LINES_MAX), last = timeline:last() }
+      trace = { hashes = timeline:hashes(), lines = twice.lines(timeline) }
     end
   end
   local result = M.run_once(scenario, job, settings, hooks)
