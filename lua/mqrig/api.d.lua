@@ -243,6 +243,24 @@ function t:spawn(fn, ...) end
 ---@param fn fun()
 function t:defer(fn) end
 
+--- Runs a case, a line for each client, step and fault, as `mqrig explore` writes them:
+---
+---     client c1 id fleet-1 keepalive 30 kept maxinflight 4 maxbuffered 10 will 1 willretain subscribe a/# 1
+---     120ms c1 publish a/1 qos 1 size 16 retain
+---     300ms c1 disconnect
+---     500ms broker restart
+---     fault 700ms c1 rst
+---     fault c1 rule up PUBLISH nth 3 across at_byte 7 rst
+---     fault 1000ms to 2500ms c1 partition
+---     fault c1 latency uniform(5ms,40ms)
+---
+--- Other steps: `connect`, `close`, `subscribe TOPIC qos N`, `unsubscribe TOPIC`, `flood qos N count M`; of the broker
+--- `kill`, `start`, `forget`. Other faults: at a time `fin`, `vanish`; from a time to a time `oneway_up`, `oneway_down`,
+--- `stall`; of the whole run `loss 1/20`, `rate 64k`. Clients connect again by themselves. Behind the last line everything is healed, and all that is pending must come to
+--- its end. Partitions, latency, loss and rate need `--net sim`.
+---@param lines string
+function t:case(lines) end
+
 --- A fault experiment: calls `fn(run, params)` for every combination of parameters, and writes a CSV file with a row for
 --- each run: the parameters, `sent`, `ok` (how many had the code 0), `codes` ("0:18 -11:2"), `pending`, times until the
 --- result and until the delivery (`p50`, `p95`, `max`, in milliseconds), `delivered`, `duplicates`, `missing`. Options:

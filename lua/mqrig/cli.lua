@@ -10,7 +10,7 @@ local M = {}
 
 M.USAGE, M.INTERNAL = 2, 70
 
-M.verbs = { "run", "list", "proxy", "decode", "new", "completion", "help" }
+M.verbs = { "run", "list", "explore", "replay", "proxy", "decode", "new", "completion", "help" }
 
 M.verbs_known = {}
 for _, name in ipairs(M.verbs) do
@@ -19,8 +19,6 @@ end
 
 --- Verbs of the contract that this build does not have yet.
 M.later = {
-  explore = "it needs the simulator",
-  replay = "it needs the simulator",
 }
 
 function M.not_there(verb)

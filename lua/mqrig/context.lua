@@ -76,6 +76,9 @@ function Context:peer(options)
 end
 
 local function install(self, client)
+  if self.on_client then
+    self.on_client(client)
+  end
   for i, text in ipairs(self.fault_texts) do
     client.link:rule(text, self.fault_groups[i])
   end
@@ -224,6 +227,16 @@ function Context:sweep(options, fn)
   return require("mqrig.sweep").run(self, options, fn)
 end
 
+--- Runs a case: clients, what they do and when, and faults, a line each, as `mqrig explore` writes them. Clients come
+--- back by themselves; at the end everything is healed, and all that is pending must come to its end.
+function Context:case(lines)
+  local case, sentence = require("mqrig.explore.case").parse(require("mqrig.text").lines(lines))
+  if not case then
+    blame.raise("t:case: " .. sentence)
+  end
+  require("mqrig.explore.campaign").run(self, case)
+end
+
 --- Ends the scenario here: it cannot be run in these surroundings, for this reason.
 function Context:skip(reason)
   if type(reason) ~= "string" then
@@ -260,7 +273,7 @@ function Context:random(low, high)
   return self.rng:integer(low, high)
 end
 
-local private = "broker_starting sink progress out name own keep_log keep_rule keep_builder own_pki transport"
+local private = "broker_starting on_client sink progress out name own keep_log keep_rule keep_builder own_pki transport"
 M.meta = object.class("t", Context, computed, "params seed net", private)
 
 --- `settings`: choice, params, seed, net, faults (rule texts for every client's link), name.

@@ -20,12 +20,12 @@ local function add_one(parser, field)
   return field.kind == "list" and option:count "*" or option
 end
 
---- Adds the flags of the groups named (nil: all) to a parser.
-function M.add(parser, groups)
+--- Adds the flags of the groups named (nil: all) to a parser; of `names`, if given, only those.
+function M.add(parser, groups, names)
   for _, title in ipairs(titles) do
     local elements = {}
     for _, field in ipairs(settings.fields) do
-      if field.group == title[1] and (not groups or groups[title[1]]) then
+      if field.group == title[1] and (not groups or groups[title[1]]) and (not names or names[field.name]) then
         elements[#elements + 1] = add_one(parser, field)
       end
     end

@@ -2,7 +2,7 @@
 --
 -- `begin(file)` opens a collector, `rig.scenario(...)` (add) puts scenarios into it, `finish()` hands them over:
 -- { name=, file=, line=, last_line=, body_line=, body_last_line=, tags={}, clause={}, timeout_s=, net=, broker=,
--- params={}, fn= }.
+-- seed=, params={}, fn= }.
 -- `line` is where the file says so at its outermost level, so that a family made by a function of the file is told
 -- apart by the lines that call it; the body's lines are those of the scenario's function.
 
@@ -53,6 +53,12 @@ local options_known = {
       return nil, what .. " is 0: no scenario can end in no time"
     end
     return s, sentence and what .. ": " .. sentence
+  end,
+  seed = function(value, what)
+    if math.type(value) ~= "integer" or value < 0 then
+      return nil, what .. " is a whole number from 0"
+    end
+    return value
   end,
   params = function(value, what)
     if type(value) ~= "table" then

@@ -49,8 +49,12 @@ function M.new_seed()
   return bytes and string.unpack("<I4", bytes) or core.now() & 0xffffffff
 end
 
--- The seed of one scenario: of its name and its file's, so that neither order nor --jobs nor the directory changes it.
+-- The seed of one scenario: its own, or of its name and its file's, so that neither order nor --jobs nor the directory
+-- changes it.
 local function seed_of(scenario, run_seed)
+  if scenario.seed then
+    return scenario.seed
+  end
   return text.hash(paths.base(scenario.file) .. "\n" .. scenario.name, run_seed) & math.maxinteger
 end
 

@@ -126,6 +126,9 @@ function M.run_once(scenario, job, settings, hooks)
   if not options then
     return failed(sentence)
   end
+  if scenario.begin then
+    scenario:begin(job)
+  end
   local began_ns = core.now()
   local ok, result = xpcall(require("mqrig.scenario").run, debug.traceback, scenario, options)
   if not ok then
@@ -137,6 +140,9 @@ function M.run_once(scenario, job, settings, hooks)
   end
   result.duration_ns = result.duration_ns or core.now() - began_ns
   core.end_orphans()
+  if scenario.finish then
+    scenario:finish(result)
+  end
   keep_logs(result, logs)
   return result
 end

@@ -119,6 +119,10 @@ local help = { ["-h"] = "", ["--help"] = "" }
 for _, verb in ipairs { "proxy", "proxy ctl", "decode", "new" } do
   same(verb, options_of_page("OPTIONS OF " .. verb:upper()), without(options_of_help(verb), help))
 end
+-- The page says of these which of run's options they take.
+for _, verb in ipairs { "explore", "replay" } do
+  same(verb, options_of_page("OPTIONS OF " .. verb:upper()), without(options_of_help(verb), run_help))
+end
 for _, verb in ipairs { "completion", "help" } do
   same(verb, {}, without(options_of_help(verb), help))
 end

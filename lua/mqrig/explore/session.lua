@@ -1,0 +1,193 @@
+-- session: one call of `mqrig explore` or `mqrig replay`, from paths to exit status.
+
+local core = require "mqrig.core"
+local coverage = require "mqrig.explore.coverage"
+local draw = require "mqrig.explore.draw"
+local environment = require "mqrig.environment"
+local explorer = require "mqrig.explore.explorer"
+local pool = require "mqrig.pool"
+local progress = require "mqrig.progress"
+local replayfile = require "mqrig.explore.replayfile"
+local report = require "mqrig.report"
+local runner = require "mqrig.runner"
+local sandbox = require "mqrig.sandbox"
+local workload = require "mqrig.explore.workload"
+
+local M = {}
+
+M.EMPTY_SHOWN = 8 -- of the cells that were never hit
+
+local ENDINGS = { "rst", "fin", "vanish", "close" }
+
+local function show_coverage(self, settings)
+  local cells = coverage.all(ENDINGS, draw.PACKETS)
+  local hit, empty = self.covered:report(cells)
+  io.write(("covered %d of %d cells (fault, direction, packet, in flight or idle)"):format(hit, #cells))
+  for i, cell in ipairs(empty) do
+    if i <= M.EMPTY_SHOWN or settings.verbose then
+      io.write(i == 1 and "; never: " or "; ", cell)
+    end
+  end
+  local more = #empty - M.EMPTY_SHOWN
+  io.write(more > 0 and not settings.verbose and ("; and %d more (-v names them)\n"):format(more) or "\n")
+end
+
+local function show_end(self, settings)
+  if not settings.quiet and self.covered.count > 0 then
+    show_coverage(self, settings)
+  end
+  local rate = self.done / math.max(1e-9, self.seconds)
+  io.write(("%d runs in %.1f s, %.0f a second\n"):format(self.done, self.seconds, rate))
+  io.write(("%d passed, %d failed, %d skipped\n"):format(self.done - self.failed - self.skipped, self.failed,
+    self.skipped))
+end
+
+local function execute(settings, work)
+  local reports, sentence = report.open(settings)
+  if not reports then
+    runner.complain(sentence)
+    return runner.ENVIRONMENT
+  end
+  progress.begin(settings)
+  local self = explorer.new(settings, work, reports)
+  io.write(("mqrig %s, explore %s, seed %d, network %s, jobs %d%s\n"):format(core.version, work.title, settings.seed,
+    settings.net, settings.jobs, settings.defect and ", defect " .. settings.defect or ""))
+  io.flush()
+  local status = self:run()
+  progress.clear()
+  show_end(self, settings)
+  return status
+end
+
+local function in_world(settings, fn)
+  if settings.net == "sim" then
+    sandbox.install()
+  end
+  core.defect(settings.defect or "none")
+  local sentence = environment.open()
+  if sentence then
+    runner.complain(sentence)
+    return runner.ENVIRONMENT
+  end
+  local status = fn()
+  core.on_signal(nil)
+  core.close()
+  return status
+end
+
+-- One job in a worker of its own; its result.
+local function run_once(scenario, settings)
+  local result
+  local job = { scenario = 1, seed = settings.seed, run_seed = settings.seed, round = 1, timeout_s = settings.timeout }
+  local one = pool.new({ scenario }, settings, {
+    next = function()
+      local now = job
+      job = nil
+      return now
+    end,
+    result = function(_, value)
+      result = value
+    end,
+    progress = function() end,
+    trouble = runner.complain,
+  })
+  one:start(1)
+  while not one:is_done() do
+    core.turn(one:check(core.now()))
+    one:reap()
+  end
+  return result
+end
+
+local function exhaust(settings, selected)
+  if #selected ~= 1 then
+    runner.complain(("--exhaustive takes one scenario, and %d are selected: write PATH:LINE"):format(#selected))
+    return runner.USAGE
+  end
+  local found = run_once(workload.survey(selected[1]), settings)
+  if not found or found.verdict ~= "passed" then
+    runner.complain(("%s does not pass without a fault: %s"):format(selected[1].name,
+      found and found.reason or found and found.failure and found.failure.message or "it gave no result"))
+    return runner.FAILED
+  end
+  settings.shrink = false
+  return execute(settings, workload.exhaustive(selected[1], found.places or {}, settings.exhaustive, settings))
+end
+
+local function select_scenarios(arguments, settings)
+  local collected, sentence, status = runner.collect(arguments, settings)
+  if not collected then
+    runner.complain(sentence)
+    return nil, status
+  end
+  for _, problem in ipairs(collected.errors) do
+    runner.complain_about_file(problem)
+  end
+  if #collected.errors > 0 then
+    return nil, runner.NOT_LOADED
+  elseif #collected.selected == 0 then
+    runner.complain("nothing selected: " .. collected.nothing)
+    return nil, runner.NOTHING
+  end
+  return collected.selected
+end
+
+--- The whole of `mqrig explore`. Returns the exit status.
+function M.run(arguments, settings)
+  if #arguments == 0 then
+    return in_world(settings, function()
+      return execute(settings, workload.campaign(settings, settings.seeds))
+    end)
+  end
+  local selected, status = select_scenarios(arguments, settings)
+  if not selected then
+    return status
+  end
+  return in_world(settings, function()
+    if settings.exhaustive then
+      return exhaust(settings, selected)
+    end
+    return execute(settings, workload.scenarios(selected, settings, settings.seeds))
+  end)
+end
+
+-- The scenario that a replay is of; nil for the campaign. False and the exit status where it is not there.
+local function scenario_of(replay, settings)
+  if replay.script == workload.CAMPAIGN then
+    return nil
+  end
+  local place = replay.script:match "^(.*) %x+$" or replay.script
+  local selected, status = select_scenarios({ place }, settings)
+  if not selected then
+    return false, status
+  end
+  return selected[1]
+end
+
+--- The whole of `mqrig replay`.
+function M.replay(path, settings)
+  local replay, sentence = replayfile.read(path)
+  if not replay then
+    runner.complain(sentence)
+    return runner.NOT_LOADED
+  end
+  local scenario, status = scenario_of(replay, settings)
+  if scenario == false then
+    return status
+  end
+  sentence = replayfile.differs(replay, scenario and workload.script_of(scenario))
+  if sentence then
+    runner.complain(("%s: %s%s"):format(path, sentence, settings.anyway and "" or " (--anyway runs it)"))
+    if not settings.anyway then
+      return runner.USAGE
+    end
+  end
+  settings.seed, settings.net = replay.seed, replay.net or settings.net
+  settings.defect = settings.defect or replay.defect
+  settings.shrink = false
+  return in_world(settings, function()
+    return execute(settings, workload.replay(replay, scenario))
+  end)
+end
+
+return M

@@ -1,0 +1,224 @@
+-- workload: what an exploration runs: the standard campaign, drawn from the seed; or scenarios of files, with faults drawn
+-- for their clients' links; or one fault at each place of a scenario in turn.
+--
+-- A workload is { scenarios, total, job(number) -> { scenario, seed, case (lines) } or nil, name(job), script(job) }. Its
+-- scenarios have `begin(job)` and `finish(result)`, which the worker calls around each run.
+
+local campaign = require "mqrig.explore.campaign"
+local case_ = require "mqrig.explore.case"
+local coverage = require "mqrig.explore.coverage"
+local draw = require "mqrig.explore.draw"
+local failure = require "mqrig.failure"
+local network = require "mqrig.explore.network"
+local replayfile = require "mqrig.explore.replayfile"
+local select_ = require "mqrig.select"
+
+local M = {}
+
+M.CAMPAIGN = "campaign"
+
+-- A scenario that runs `body(t, case)` and tells what was hit. `draw_case(seed)` where a job has no case.
+local function runs_cases(scenario, draw_case, body)
+  function scenario.begin(self, job)
+    self.case = job.case and assert(case_.parse(job.case)) or draw_case(job.seed)
+    self.hits = nil
+  end
+  function scenario.fn(t)
+    local _ <close> = setmetatable({}, { __close = function()
+      scenario.hits = coverage.of(t.timeline)
+    end })
+    body(t, scenario.case)
+  end
+  function scenario.finish(self, result)
+    result.coverage = self.hits
+    result.case = result.verdict == "failed" and case_.lines(self.case) or nil
+  end
+  return scenario
+end
+
+--- The standard campaign, from `settings.seed` up.
+function M.campaign(settings, count)
+  local scenario = runs_cases({
+    name = "the standard campaign", file = M.CAMPAIGN, line = 0, tags = {}, clause = {}, params = {},
+  }, draw.case, campaign.run)
+  return {
+    scenarios = { scenario },
+    total = count,
+    title = "the standard campaign",
+    job = function(number)
+      if not count or number <= count then
+        return { scenario = 1, seed = (settings.seed + number - 1) & math.maxinteger }
+      end
+    end,
+    name = function()
+      return M.CAMPAIGN
+    end,
+    script = function()
+      return M.CAMPAIGN
+    end,
+  }
+end
+
+-- Scenarios of files.
+
+M.SPAN_MS = 3000                    -- in which faults at a time are drawn for a scenario
+M.CLIENTS = { "c1", "c2", "c3" }    -- of a scenario, by the names that it gives them
+
+-- The faults of a case, for the clients of a scenario as it makes them.
+local function put_faults(t, case, span)
+  rawset(t, "on_client", function(client)
+    for _, fault in ipairs(case.faults) do
+      if fault.who == client.name and fault.verb == "rule" then
+        client.link:rule(fault.text)
+      elseif fault.who == client.name and network.is_standing(fault.verb) then
+        network.stand(fault, client, t.broker)
+      elseif fault.who == client.name and fault.at then
+        span[#span + 1] = t:spawn(campaign.fault_at_its_time, t, fault, client)
+      end
+    end
+  end)
+end
+
+-- With faults an expectation may fail, for that is what they are for: invariants and a bound in time are what must hold.
+local function under_faults(original)
+  return function(t, case)
+    local span = {}
+    put_faults(t, case, span)
+    local ok, raised = pcall(original, t)
+    for _, task in ipairs(span) do
+      task:cancel()
+    end
+    if not ok and (#case.faults == 0 or failure.is_skip(raised)) then
+      error(raised, 0)
+    end
+    for i = #t.plays, 1, -1 do
+      t.plays[i] = nil
+    end
+  end
+end
+
+local function copies(scenarios, draw_case)
+  local list = {}
+  for i, scenario in ipairs(scenarios) do
+    list[i] = runs_cases(setmetatable({}, { __index = scenario }), draw_case, under_faults(scenario.fn))
+  end
+  return list
+end
+
+local function empty_case(faults)
+  return { clients = {}, steps = {}, faults = faults or {} }
+end
+
+-- "scenarios/a.lua:12 3f1c9a0b22d1e7c4"
+local function script_of(scenario)
+  local file = io.open(scenario.file, "rb")
+  local contents = file and file:read "a" or ""
+  if file then
+    file:close()
+  end
+  return ("%s:%d %s"):format(scenario.file, scenario.line, replayfile.hash(contents))
+end
+
+local function of_files(scenarios, draw_case)
+  local work = { scenarios = copies(scenarios, draw_case) }
+  function work.name(job)
+    return select_.full_name(work.scenarios[job.scenario])
+  end
+  function work.script(job)
+    return script_of(work.scenarios[job.scenario])
+  end
+  return work
+end
+
+--- Scenarios with faults drawn for their clients' links: each seed runs each.
+function M.scenarios(scenarios, settings, count)
+  local work = of_files(scenarios, function(seed)
+    return empty_case(draw.faults(seed, M.CLIENTS, M.SPAN_MS))
+  end)
+  work.total = count and count * #scenarios
+  work.title = #scenarios == 1 and select_.full_name(scenarios[1]) or ("%d scenarios"):format(#scenarios)
+  function work.job(number)
+    local round = (number - 1) // #scenarios
+    if not count or round < count then
+      return { scenario = (number - 1) % #scenarios + 1, seed = (settings.seed + round) & math.maxinteger }
+    end
+  end
+  return work
+end
+
+-- Packets of clients on a timeline: { { who, direction, nth, size }, ... }.
+local function places_of(timeline)
+  local places, counts = {}, {}
+  for number = timeline:dropped() + 1, timeline:last() do
+    local entry = timeline:entry(number)
+    if entry and (entry.kind == "up" or entry.kind == "down") and entry.who:find "^c%d+$" then
+      local way = entry.who .. entry.kind
+      counts[way] = (counts[way] or 0) + 1
+      places[#places + 1] = { entry.who, entry.kind, counts[way], #entry.bytes }
+    end
+  end
+  return places
+end
+
+--- A scenario that runs once without a fault, and tells where faults can be put.
+function M.survey(scenario)
+  local surveyed = setmetatable({}, { __index = scenario })
+  function surveyed.fn(t)
+    local _ <close> = setmetatable({}, { __close = function()
+      surveyed.places = places_of(t.timeline)
+    end })
+    scenario.fn(t)
+  end
+  function surveyed.finish(self, result)
+    result.places = self.places
+  end
+  return surveyed
+end
+
+-- One fault of one kind at each byte of each packet.
+local function each_fault(places, kinds)
+  local faults = {}
+  for _, kind in ipairs(kinds) do
+    for _, place in ipairs(places) do
+      local who, direction, nth, size = table.unpack(place)
+      for byte = 0, size - 1 do
+        local text = ("%s any nth %d across at_byte %d %s may_fire"):format(direction, nth, byte, kind)
+        faults[#faults + 1] = { who = who, verb = "rule", text = text }
+      end
+    end
+  end
+  return faults
+end
+
+--- One fault at each byte of each packet of a scenario, both ways, of each kind: a run for each.
+function M.exhaustive(scenario, places, kinds, settings)
+  local work = of_files({ scenario }, function()
+    return empty_case()
+  end)
+  local faults = each_fault(places, kinds)
+  work.total = #faults
+  work.title = ("every %s of %s"):format(table.concat(kinds, ", "), select_.full_name(scenario))
+  function work.job(number)
+    if faults[number] then
+      return { scenario = 1, seed = settings.seed, case = case_.lines(empty_case { faults[number] }) }
+    end
+  end
+  return work
+end
+
+--- The one run of a replay; `scenario` nil: of the standard campaign.
+function M.replay(replay, scenario)
+  local work = scenario and of_files({ scenario }, empty_case) or M.campaign({ seed = replay.seed }, 1)
+  work.total = 1
+  work.title = "a replay of " .. replay.script
+  function work.job(number)
+    if number == 1 then
+      return { scenario = 1, seed = replay.seed, case = case_.lines(replay.case) }
+    end
+  end
+  return work
+end
+
+M.script_of = script_of
+
+return M

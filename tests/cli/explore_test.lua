@@ -1,0 +1,71 @@
+-- explore, from a planted defect to a scenario that stands alone; exhaustive runs; replays that do not fit.
+
+package.path = "tests/cli/?.lua;" .. package.path
+local program = require "program"
+local says, gives, write, read, head = program.says, program.gives, program.write, program.read, program.head
+
+-- Without a defect nothing is found.
+gives("explore --seeds 20 --seed 1 -j 2", 0, "\n20 passed, 0 failed, 0 skipped\n$", "^$")
+
+-- The same seeds give the same runs, in any number of workers.
+local function without_times(out)
+  return (out:gsub("\n%d+ runs in [^\n]*", ""):gsub("jobs %d", ""))
+end
+local one = gives("explore --seeds 12 --seed 40 -v", 0)
+assert(without_times(one) == without_times((gives("explore --seeds 12 --seed 40 -v -j 3", 0))))
+
+-- A planted defect is found, shrunk to what it needs, and written down.
+local found = says("explore --seeds 200 --seed 50 --defect pubrel-forgotten --capture never", 1, {
+  "FAILED   campaign: the standard campaign, seed 51",
+  "no progress within 120 s after everything was healed: c1 waits for the results of 1 messages",
+  "fault c1 rule down PUBCOMP", "shrunk to this in ",
+  "written   mqrig-out/explore/campaign-seed-51.replay", "mqrig-out/explore/campaign-seed-51.lua",
+  "again     ", "replay mqrig-out/explore/campaign-seed-51.replay --defect pubrel-forgotten",
+  "1 failed",
+})
+local reason = found:match "campaign:0\n  ([^\n]+)"
+assert(select(2, read("mqrig-out/explore/campaign-seed-51.replay"):gsub("\n%d+ms c1 ", "")) <= 2)
+local replay, script = "mqrig-out/explore/campaign-seed-51.replay", "mqrig-out/explore/campaign-seed-51.lua"
+says("replay " .. replay, 1, { "FAILED", reason, "0 passed, 1 failed" })
+says(("run --net sim --defect pubrel-forgotten --capture never %s"):format(script), 1, { reason, "0 passed, 1 failed" })
+says("run --net sim " .. script, 0, "1 passed, 0 failed")
+
+-- Edited by hand: without its faults it passes.
+write("edited.replay", (read(replay):gsub("fault [^\n]*\n", "")))
+says("replay edited.replay", 0, "1 passed, 0 failed")
+
+-- Other builds, other scripts, files that are none.
+write("old.replay", (read(replay):gsub("\nbuild [^\n]*", "\nbuild 0.0.1")))
+says("replay old.replay", 2, nil, "old.replay: it was made by mqrig 0.0.1, and this is ")
+says("replay --anyway old.replay", 1, "0 passed, 1 failed", "old.replay: it was made by mqrig 0.0.1")
+write("corrupt.replay", read(replay) .. "12ms c1 publsh a\n")
+says("replay corrupt.replay", 3, nil, '"publsh" is no step, did you mean "publish"?')
+says("replay none.replay", 3, nil, "none.replay cannot be read: No such file")
+says("replay", 2, nil, "missing argument 'file'")
+
+-- One fault at each byte of each packet: as many runs as there are bytes, for each kind.
+write("one.lua", head .. [[
+scenario("a publish", function(t)
+  local c = t:connect { id = "c" }
+  c:publish("a", "b", { qos = 1 })
+  c:disconnect()
+end)
+scenario("fails", function() expect(1):equals(2) end)
+]])
+local bytes = (2 + 10 + 3) + 4 + (2 + 3 + 2 + 1) + 4 + 2
+says("explore --exhaustive rst,vanish one.lua -f publish --seed 1", 0, {
+  "every rst, vanish of one.lua: a publish", ("%d passed, 0 failed"):format(2 * bytes),
+})
+says("explore --exhaustive rst one.lua", 2, nil, "--exhaustive takes one scenario, and 2 are selected: write PATH:LINE")
+says("explore --exhaustive rst one.lua -f fails", 1, nil, "fails does not pass without a fault: ")
+
+-- Scenarios with faults drawn for their links: what fails without one fails with some seed; the replay names the script.
+says("explore one.lua -f publish --seeds 30 --seed 1", 0, "30 passed, 0 failed")
+
+-- Bad words.
+says("explore --exhaustive rst", 2, nil, "--exhaustive needs the scenario: mqrig explore --exhaustive rst PATH:LINE")
+says("explore --exhaustive rts one.lua", 2, nil, '--exhaustive "rts" is no kind of fault, did you mean "rst"?')
+says("explore --seeds 0", 2, nil, "--seeds needs a whole number from 1")
+says("explore --for soon", 2, nil, "--for needs a duration")
+says("explore nothere.lua", 2, nil, 'there is no file or directory "nothere.lua"')
+program.finish()
