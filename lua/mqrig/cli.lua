@@ -17,14 +17,6 @@ for _, name in ipairs(M.verbs) do
   M.verbs_known[name] = true
 end
 
---- Verbs of the contract that this build does not have yet.
-M.later = {
-}
-
-function M.not_there(verb)
-  return ('"%s" is not in this build yet: %s comes later'):format(verb, (M.later[verb]:gsub("^it needs ", "")))
-end
-
 -- What --help and --version are to print: they leave the parser by an error, whatever else is on the command line.
 local function answer(cli, make)
   return function()
@@ -51,7 +43,7 @@ local function build(words)
   local parser = argparse("mqrig",
     "Runs MQTT scenario files: clients, brokers, faults, and the exact result of each operation.")
   parser:epilog "`mqrig help VERB` tells more about a verb. See also man mqrig."
-  local cli = { parser = parser, parsers = {}, under = {}, modules = {}, later = M.later, not_there = M.not_there, words = words,
+  local cli = { parser = parser, parsers = {}, under = {}, modules = {}, words = words,
     add_style = add_style }
   add_style(cli, parser)
   parser:flag("--version", "show the version"):action(answer(cli, function()
@@ -136,9 +128,6 @@ end
 
 -- The first argument that is no option, which is the verb, unless none is wanted.
 local function unknown_verb(cli, word)
-  if M.later[word] then
-    return M.not_there(word)
-  end
   local names = near.keys(cli.parsers)
   local hint = near.suggest(word, names)
   local is_path = not hint and (word:find "[/.]" or word:find ":%d+$")

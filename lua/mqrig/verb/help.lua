@@ -17,9 +17,6 @@ function M.run(arguments, cli)
   end
   local parser = cli.parsers[name] or cli.under[name]
   if not parser then
-    if cli.later[name] then
-      return nil, cli.not_there(name)
-    end
     local names = near.keys(cli.parsers)
     return nil, ('there is no verb "%s", %s'):format(name, near.suggest(name, names)
       or "verbs: " .. table.concat(names, ", "))
