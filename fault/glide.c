@@ -13,17 +13,34 @@ static bool glide_is_possible(const struct side *s) {
   return true;
 }
 
-/* Whether no rule means the packet. Counts, as far as the first that does. */
-static bool glide_lets(struct side *s, const struct unit *u) {
+static void glide_count(struct stage *g) {
+  if (g->lulled) select_pass(g->rule, g->tally, g->lulled);
+  g->lull = g->lulled = 0;
+}
+
+/* Whether the rule means the packet. Most rules mean one of many, and say how many they only count: `more` packets are
+ * behind this one. */
+static bool glide_meets(struct side *s, struct stage *g, const struct unit *u, bool more) {
   uint64_t at;
-  for (size_t i = 1; i < s->count; i++) {
-    struct stage *g = s->stages[i];
-    if (g->kind != WORDS_PACKETS || !(g->types >> (u->first >> 4) & 1) || !stage_means(g, u, &at)) continue;
-    s->met = g;
-    s->met_index = u->index;
-    s->met_at = at;
+  if (g->kind != WORDS_PACKETS || !(g->types >> (u->first >> 4) & 1)) return false;
+  if (g->lull > g->lulled) {
+    g->lulled++;
     return false;
   }
+  glide_count(g);
+  bool means = stage_means(g, u, &at);
+  if (!means && more) g->lull = select_lull(g->rule, g->tally);
+  if (!means) return false;
+  s->met = g;
+  s->met_index = u->index;
+  s->met_at = at;
+  return true;
+}
+
+/* Whether no rule means the packet. Counts, as far as the first that does. */
+static bool glide_lets(struct side *s, const struct unit *u, bool more) {
+  for (size_t i = 1; i < s->count; i++)
+    if (glide_meets(s, s->stages[i], u, more)) return false;
   return true;
 }
 
@@ -45,11 +62,12 @@ size_t glide_pass(struct side *s, struct slice bytes) {
   struct unit u = { .framed = true, .last = true };
   size_t n = 0;
   if (!glide_is_possible(s)) return 0;
-  while (glide_look(s, slice_from(bytes, n), &u) && glide_lets(s, &u)) {
+  while (glide_look(s, slice_from(bytes, n), &u) && glide_lets(s, &u, bytes.size - n > u.total)) {
     n += u.total;
     s->framer.index++;
     s->framer.taken += u.total;
   }
+  for (size_t i = 1; i < s->count; i++) glide_count(s->stages[i]);
   if (n) side_emit(s, slice_first(bytes, n));
   return n;
 }

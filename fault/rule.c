@@ -5,7 +5,10 @@
 #include "base/mem.h"
 #include "fault/ruleparse.h"
 
+_Static_assert(WORDS_IDS <= 64, "a rule has a bit for each word");
+
 const struct rule_term *rule_term(const struct rule *r, enum words_id word) {
+  if (!(r->words >> word & 1)) return NULL;
   for (size_t i = 0; i < r->term_count; i++)
     if (r->terms[i].word == word) return &r->terms[i];
   return NULL;
@@ -24,6 +27,7 @@ struct rule_term *rule_add_term(struct rule *r, enum words_id word) {
   memmove(r->terms + at + 1, r->terms + at, (r->term_count - at) * sizeof *r->terms);
   r->terms[at] = (struct rule_term){ .word = word };
   r->term_count++;
+  r->words |= UINT64_C(1) << word;
   return &r->terms[at];
 }
 

@@ -23,6 +23,7 @@ struct rule {
   uint32_t types;          /* WORDS_PACKETS: a bit for each packet type */
   struct rule_term *terms; /* in the order of the table of words, none twice, one action */
   size_t term_count;
+  uint64_t words; /* a bit for the word of each term */
   struct rule_hooks hooks;
 };
 

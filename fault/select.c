@@ -194,12 +194,39 @@ static bool select_at(const struct value *args, const struct select_occurrence *
   return o->n == 1;
 }
 
+/* How many of the next ones are none. */
+
+static uint64_t select_lull_first(const struct value *args, const struct scope_tally *t) {
+  (void)args;
+  return t->counted ? UINT64_MAX : 0;
+}
+
+static uint64_t select_lull_range(const struct value *args, const struct scope_tally *t) {
+  uint64_t from = (uint64_t)args[0].number, to = (uint64_t)args[args[1].given].number;
+  if (t->counted >= to) return UINT64_MAX;
+  return t->counted + 1 < from ? from - 1 - t->counted : 0;
+}
+
+static uint64_t select_lull_every(const struct value *args, const struct scope_tally *t) {
+  uint64_t n = (uint64_t)args[0].number;
+  return n - 1 - t->counted % n;
+}
+
+static uint64_t select_lull_times(const struct value *args, const struct scope_tally *t) {
+  return t->fired >= (uint64_t)args[0].number ? UINT64_MAX : 0;
+}
+
 static const struct {
   bool (*means)(const struct value *args, const struct select_occurrence *o);
+  uint64_t (*lull)(const struct value *args, const struct scope_tally *t); /* NULL: it cannot be said */
 } select_occurrences[WORDS_IDS] = {
-  [WORDS_AT] = { select_at },       [WORDS_FIRST] = { select_first }, [WORDS_NTH] = { select_nth },
-  [WORDS_RANGE] = { select_range }, [WORDS_EVERY] = { select_every }, [WORDS_PROB] = { select_prob },
-  [WORDS_TIMES] = { select_times },
+  [WORDS_AT] = { select_at, NULL },
+  [WORDS_FIRST] = { select_first, select_lull_first },
+  [WORDS_NTH] = { select_nth, select_lull_range },
+  [WORDS_RANGE] = { select_range, select_lull_range },
+  [WORDS_EVERY] = { select_every, select_lull_every },
+  [WORDS_PROB] = { select_prob, NULL },
+  [WORDS_TIMES] = { select_times, select_lull_times },
 };
 
 bool select_in_time(const struct scope_rule *r, int64_t since_ns) {
@@ -223,4 +250,31 @@ bool select_counts(struct scope_rule *r, struct scope_tally *tally, const struct
     if (select_occurrences[t->word].means && !select_occurrences[t->word].means(t->args, &o)) return false;
   }
   return true;
+}
+
+/* Some look at what is in a packet, or at the clock. */
+static bool select_only_counts(const struct scope_rule *r) {
+  if (r->after || rule_term(r->rule, WORDS_DURING) || rule_term(r->rule, WORDS_AT)) return false;
+  for (size_t i = 0; i < r->rule->term_count; i++)
+    if (select_rows[r->rule->terms[i].word].matches) return false;
+  return true;
+}
+
+uint64_t select_lull(const struct scope_rule *r, const struct scope_tally *tally) {
+  const struct scope_tally *counted = rule_term(r->rule, WORDS_ACROSS) ? &r->all : tally;
+  uint64_t most = 0;
+  for (size_t i = 0; i < r->rule->term_count; i++) {
+    const struct rule_term *t = &r->rule->terms[i];
+    uint64_t n = select_occurrences[t->word].lull ? select_occurrences[t->word].lull(t->args, counted) : 0;
+    if (n > most) most = n;
+  }
+  return most && select_only_counts(r) ? most : 0;
+}
+
+void select_pass(struct scope_rule *r, struct scope_tally *tally, uint64_t n) {
+  tally->seen += n;
+  tally->counted += n;
+  if (tally == &r->all) return;
+  r->all.seen += n;
+  r->all.counted += n;
 }

@@ -41,4 +41,9 @@ bool select_in_time(const struct scope_rule *r, int64_t since_ns);
  * and not counted. */
 bool select_counts(struct scope_rule *r, struct scope_tally *tally, const struct select_moment *m);
 
+/* How many of the packets of its types that come next the rule certainly does not mean, whatever is in them: each is
+ * only one more to be counted, by select_pass. 0: they are to be looked at. */
+uint64_t select_lull(const struct scope_rule *r, const struct scope_tally *tally);
+void select_pass(struct scope_rule *r, struct scope_tally *tally, uint64_t n);
+
 #endif

@@ -43,6 +43,7 @@ struct stage {
   uint64_t aim; /* aims: where in the large packet that is passing it is to act */
   int64_t stalled_until_ns, discards_until_ns, line_ns; /* line_ns: when the last in line is ready */
   uint64_t passed;                                      /* bytes that came here, for rules on bytes */
+  uint64_t lull, lulled; /* of packets that go by together: as select_lull says; those of them not counted yet */
 };
 
 struct stage *stage_new(struct side *side, struct scope_rule *rule, struct scope_tally *tally);

@@ -19,7 +19,8 @@ if not succeeds "node --version >/dev/null 2>&1" then
   skip "there is no Node.js (packages nodejs and npm)"
 end
 if not succeeds("test -d " .. FOLDER .. "/node_modules/toxiproxy-node-client") then
-  local install = "mkdir -p %s && npm install --prefix %s --no-audit --no-fund --no-save --ignore-scripts %s >%s/log 2>&1"
+  local install = "mkdir -p %s && npm install --prefix %s --no-audit --no-fund --no-save --ignore-scripts --fetch-retries 1 "
+    .. "--fetch-timeout 30000 %s >%s/log 2>&1"
   if not succeeds(install:format(FOLDER, FOLDER, CLIENT, FOLDER)) then
     skip(("%s could not be installed: see %s/log"):format(CLIENT, FOLDER))
   end

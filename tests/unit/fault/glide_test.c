@@ -58,6 +58,9 @@ static void same_as_one_by_one(void **state) {
     { "both PUBLISH every 9 hold", "both PUBLISH size 300 drop" },
     { "both PUBLISH client nobody drop", "both PUBLISH client client nth 5 inject hex:c000" },
     { "both close drop", "both PUBLISH range 3 5 drop" },
+    { "both PUBLISH first drop", "both PUBLISH range 5 9 prob 0.5 may_fire drop", "both any every 7 times 3 drop" },
+    { "both PUBLISH nth 30 across drop", "both PUBLISH every 4 qos 1 drop", "both PUBLISH nth 40 at_byte 600 delay 1ms" },
+    { "both PUBLISH nth 3 drop", "both PUBLISH range 50 60 after #1 delay 2ms", "both PINGREQ nth 9 at_byte 1 fin" },
   };
   (void)state;
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
