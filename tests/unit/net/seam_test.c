@@ -231,7 +231,12 @@ static void test_mute(void **state) {
   struct porter *p = porter_open("tcp://127.0.0.1:0");
   struct seat silent, heard;
   struct err err = { "" };
-  assert_true(net_listener_mute(p->listener, true, &err));
+  if (!net_listener_mute(p->listener, true, &err)) {
+    assert_false(is_virtual);
+    assert_non_null(strstr(err.text, "CAP_NET_ADMIN"));
+    porter_close(p);
+    return;
+  }
   seat_connect(&silent, p->url, 50 * MS);
   UNTIL(silent.ends);
   assert_int_equal(silent.end, STREAM_TIMEOUT);
