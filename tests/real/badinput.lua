@@ -162,7 +162,7 @@ end)
 
 -- The program, with its control interface.
 
-local executable = os.getenv "MQRIG_PROXY"
+local executable = assert(os.getenv "MQRIG_PROXY", "MQRIG_PROXY is the program under test")
 
 -- With so many rules that mean nothing.
 local function start(t, rules)
