@@ -224,7 +224,7 @@ static bool evconnect_look_up(struct evconnect *c) {
     return true;
   }
   evconnect_set_timer(c);
-  c->lookup = evresolve_start(c->stream->source.loop, c->url.host, c->url.port, evconnect_found, c);
+  c->lookup = evresolve_start(evstream_world(c->stream), c->url.host, c->url.port, evconnect_found, c);
   return c->lookup != NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "net/evconnect.h"
 #include "net/evlisten.h"
+#include "net/evresolve.h"
 #include "net/evworld.h"
 
 static int64_t evnet_clock(const struct net *n) {
@@ -31,6 +32,7 @@ static void evnet_wake(struct net *n) {
 static void evnet_free(struct net *n) {
   struct evworld *w = evworld_of(n);
   evworld_close_mute(w);
+  evresolve_drain(w);
   evloop_fini(&w->loop);
   net_fini(n);
   free(w->buffer);

@@ -2,114 +2,148 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
+#include <event2/dns.h>
+#include <event2/util.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
-/* Shared by the loop and the thread; the last of the two frees it. */
-struct evresolve_request {
-  atomic_int holders;
-  int done_fd; /* an eventfd: the thread's word that the answer is there */
-  char host[URL_HOST_MAX + 1], port[8];
-  int code;
-  struct addrinfo *found;
-};
+#define EVRESOLVE_CONF "/etc/resolv.conf"
 
 struct evresolve {
-  struct evloop_source source; /* of a copy of done_fd */
-  struct evresolve_request *request;
+  struct evloop_source source; /* without a descriptor: raised when there is an answer */
+  struct evworld *world;
+  struct evdns_getaddrinfo_request *request; /* NULL once it is answered */
+  bool forgotten;
+  struct evaddress found[EVADDRESS_MAX];
+  int count, code;
+  char host[URL_HOST_MAX + 1];
   void (*done)(void *arg, const struct evaddress *found, int count, const struct err *why);
   void *arg;
 };
 
-static void evresolve_drop(struct evresolve_request *q) {
-  if (atomic_fetch_sub(&q->holders, 1) > 1) return;
-  if (q->found) freeaddrinfo(q->found);
-  close(q->done_fd);
-  free(q);
+/* evdns lives while something is looked up: it has sockets, and remembers its files. Half of a request that was
+ * answered may still wait for its own end in the loop. */
+static void evresolve_rest(struct evworld *w) {
+  if (--w->lookups) return;
+  event_base_loop(w->loop.base, EVLOOP_NONBLOCK);
+  evdns_base_free(w->dns, 0);
+  w->dns = NULL;
 }
 
-static void *evresolve_thread(void *arg) {
-  struct evresolve_request *q = arg;
-  struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
-  uint64_t one = 1;
-  q->code = getaddrinfo(q->host, q->port, &hints, &q->found);
-  ssize_t n = write(q->done_fd, &one, sizeof one);
-  assert(n == sizeof one);
-  evresolve_drop(q);
-  return NULL;
+/* What evdns has to complain about comes to whoever asked, as a name that was not found. */
+static void evresolve_quiet(int is_warning, const char *text) {
+  (void)is_warning;
+  (void)text;
 }
 
-static void evresolve_answer(struct evloop_source *s, short what) {
+/* False with errno. Without descriptors evdns would have no name servers, and not say why. */
+static bool evresolve_wake(struct evworld *w) {
+  if (!w->dns) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    close(fd);
+    evdns_set_log_fn(evresolve_quiet);
+    w->dns = evdns_base_new(w->loop.base, 0);
+    errno = ENOMEM;
+    if (!w->dns) return false;
+    evdns_base_resolv_conf_parse(w->dns, DNS_OPTIONS_ALL, EVRESOLVE_CONF);
+  }
+  w->lookups++;
+  return true;
+}
+
+static void evresolve_finish(struct evresolve *r) {
+  struct evworld *w = r->world;
+  evloop_bury(&r->source);
+  evresolve_rest(w);
+}
+
+/* IPv6 first (RFC 8305, 4), otherwise in the order in which they came. */
+static void evresolve_keep(struct evresolve *r, const struct addrinfo *list) {
+  struct evaddress all[EVADDRESS_MAX];
+  int count = evaddress_list(list, all);
+  for (int pass = 0; pass < 2; pass++) {
+    for (int i = 0; i < count; i++) {
+      if ((all[i].address.ss_family == AF_INET6) == (pass == 0)) r->found[r->count++] = all[i];
+    }
+  }
+}
+
+/* Called by libevent, or from within evdns_getaddrinfo: only keeps the answer. */
+static void evresolve_answer(int code, struct evutil_addrinfo *list, void *arg) {
+  struct evresolve *r = arg;
+  r->request = NULL;
+  r->code = code;
+  if (list) evresolve_keep(r, list);
+  if (list) evutil_freeaddrinfo(list);
+  evloop_raise(&r->source);
+}
+
+static void evresolve_run(struct evloop_source *s, short what) {
   struct evresolve *r = (struct evresolve *)s;
-  struct evresolve_request *q = r->request;
-  struct evaddress found[EVADDRESS_MAX];
   struct err why;
-  uint64_t ignored;
   (void)what;
-  if (read(s->fd, &ignored, sizeof ignored) != sizeof ignored) return;
-  evloop_want(s, false, false);
-  int count = evaddress_list(q->found, found);
-  err_set(&why, "the name %.200s was not found: %s", q->host, q->code ? gai_strerror(q->code) : "it has no address");
-  r->done(r->arg, found, count, &why);
+  if (r->forgotten) {
+    evresolve_finish(r);
+    return;
+  }
+  err_set(&why, "the name %.200s was not found: %s", r->host, r->code ? gai_strerror(r->code) : "it has no address");
+  r->done(r->arg, r->found, r->count, &why);
 }
 
-/* Signals are for the main thread. */
-static bool evresolve_run(struct evresolve_request *q) {
-  pthread_t thread;
-  sigset_t all, old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  int why = pthread_create(&thread, NULL, evresolve_thread, q);
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  if (why == 0) pthread_detach(thread);
-  errno = why;
-  return why == 0;
+/* What the system takes for an address though we do not ("127.1"), and what never exists (RFC 6761, 6.4). */
+static bool evresolve_known(struct evresolve *r, const char *port) {
+  static const char never[] = ".invalid";
+  struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST }, *list = NULL;
+  size_t size = strlen(r->host), tail = sizeof never - 1;
+  bool known = size >= tail && strcasecmp(r->host + size - tail, never) == 0;
+  r->code = known ? EAI_NONAME : 0;
+  if (!known && getaddrinfo(r->host, port, &hints, &list) == 0) {
+    known = true;
+    evresolve_keep(r, list);
+    freeaddrinfo(list);
+  }
+  if (known) evloop_raise(&r->source);
+  return known;
 }
 
 struct evresolve *
-evresolve_start(struct evloop *l, const char *host, uint16_t port,
+evresolve_start(struct evworld *w, const char *host, uint16_t port,
                 void (*done)(void *arg, const struct evaddress *found, int count, const struct err *why), void *arg) {
-  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (copy < 0) {
-    int why = errno;
-    if (fd >= 0) close(fd);
-    errno = why;
-    return NULL;
-  }
-  struct evresolve_request *q = mem_zero(sizeof *q);
-  *q = (struct evresolve_request){ .holders = 2, .done_fd = fd };
-  snprintf(q->host, sizeof q->host, "%s", host);
-  snprintf(q->port, sizeof q->port, "%u", port);
-  if (!evresolve_run(q)) {
-    int why = errno;
-    q->holders = 1;
-    evresolve_drop(q);
-    close(copy);
-    errno = why;
-    return NULL;
-  }
+  struct evutil_addrinfo hints = { .ai_family = PF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP };
+  char service[8];
+  if (!evresolve_wake(w)) return NULL;
   struct evresolve *r = mem_zero(sizeof *r);
-  evloop_add(l, &r->source, r, evresolve_answer);
-  evloop_open(&r->source, copy);
-  evloop_want(&r->source, true, false);
-  r->request = q;
+  evloop_add(&w->loop, &r->source, r, evresolve_run);
+  r->world = w;
   r->done = done;
   r->arg = arg;
+  snprintf(r->host, sizeof r->host, "%s", host);
+  snprintf(service, sizeof service, "%u", port);
+  if (evresolve_known(r, service)) return r;
+  struct evdns_getaddrinfo_request *request = evdns_getaddrinfo(w->dns, host, service, &hints, evresolve_answer, r);
+  if (request) r->request = request; /* else it is answered */
   return r;
 }
 
 void evresolve_free(struct evresolve *r) {
   if (!r) return;
-  evresolve_drop(r->request);
-  evloop_bury(&r->source);
+  if (!r->request) {
+    evresolve_finish(r);
+    return;
+  }
+  r->forgotten = true;
+  evdns_getaddrinfo_cancel(r->request);
+}
+
+void evresolve_drain(struct evworld *w) {
+  while (w->lookups) {
+    event_base_loop(w->loop.base, EVLOOP_NONBLOCK);
+    evloop_run(&w->loop);
+  }
 }

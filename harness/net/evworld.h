@@ -10,12 +10,15 @@
 #define EVWORLD_MUTE_MAX 64 /* descriptors of vanished streams kept open; beyond it the oldest goes */
 
 struct evlisten;
+struct evdns_base;
 
 struct evworld {
   struct net net;
   struct evloop loop;
   uint8_t *buffer;           /* NET_READ_MAX bytes that every stream reads into */
   struct evlisten *starving; /* listeners that wait for descriptors */
+  struct evdns_base *dns;    /* while names are looked up */
+  unsigned lookups;
   int mute[EVWORLD_MUTE_MAX];
   unsigned mute_count, mute_next;
   int vanish_error; /* of TCP_REPAIR here; -1: not tried yet */

@@ -145,7 +145,7 @@ local function write_configuration(self)
   file:close()
 end
 
--- Looks whether the port takes connections; what the log says comes first nearly always.
+-- Looks whether the port, the one opened last, takes connections; what the log says comes first nearly always.
 local function probe(self)
   local raw
   raw = core.rawclient(self.probe_url, PROBE_NS, {
@@ -201,6 +201,7 @@ local function first_launch(self)
     if self.websockets then
       self.ws_port = core.free_port()
       self.ws_url = ("ws://127.0.0.1:%d/mqtt"):format(self.ws_port)
+      self.probe_url = ("tcp://127.0.0.1:%d"):format(self.ws_port)
     end
     write_configuration(self)
     if launch(self) then
