@@ -29,6 +29,7 @@ struct client {
   uint16_t depth; /* handlers that run */
   bool open;      /* the transport is there */
   bool plain;     /* messages may wait whose result comes by itself: QoS 0, or refused */
+  bool closed;    /* by its owner, and nothing was begun since */
   bool dead;      /* being freed: no handler can begin anything any more */
   struct client_gate (*on_dial)(void *arg);
   void *on_dial_arg;
@@ -327,11 +328,19 @@ struct client *client_new(struct net *n, struct timeline *timeline, const char *
   return c;
 }
 
+static void client_shut(struct client *c) {
+  client_drop(c, "closed by this end");
+  session_close(c->session, client_now(c));
+  client_drain(c);
+}
+
+/* One that was closed has nothing more to tell: when it is freed may be up to a collector. */
 void client_free(struct client *c) {
   if (!c || c->dead) return;
   client_enter(c);
   c->dead = true;
-  client_close(c);
+  if (c->closed) client_shut(c);
+  else client_close(c);
   client_leave(c);
 }
 
@@ -380,6 +389,7 @@ bool client_connect(struct client *c, const struct url *u, const struct transpor
     return false;
   }
   session_connect(c->session, options, client_now(c));
+  c->closed = false;
   client_tell(c, EVENT_DIAL, 0, 0, options->timeout_ns > 0 ? (uint64_t)options->timeout_ns : 0);
   c->chain = chain;
   c->connection++;
@@ -412,9 +422,8 @@ bool client_disconnect(struct client *c) {
 void client_close(struct client *c) {
   client_enter(c);
   client_tell(c, EVENT_CLOSE, 0, 0, 0);
-  client_drop(c, "closed by this end");
-  session_close(c->session, client_now(c));
-  client_drain(c);
+  client_shut(c);
+  c->closed = true;
   client_tell(c, EVENT_CLOSED, 0, 0, 0);
   client_leave(c);
 }
