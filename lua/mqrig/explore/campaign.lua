@@ -14,7 +14,12 @@ M.CONNECT_TIMEOUT_S = 3
 M.AGAIN_MS = { 50, 500 } -- from a connect that came to nothing, or a loss, to the next one; doubled each time up to
 M.AGAIN_MAX_MS = 5000    -- this
 M.LIVENESS_S = 120        -- from healing to the end of all that is pending
-M.QUIET_S = 30
+M.SETTLE_S = 30           -- behind that, for what is on its way: a network that was cut tries again later and later
+M.QUIET_S = 30            -- behind that, in which only pings may pass
+
+local function tell(t, what, one, code, value)
+  t.timeline:tell(what, one and core.client_who(one.client.real) or nil, code, value)
+end
 
 -- One client of the case. `wanted`: it is to be connected. `pending`: sends without a result.
 local function new_one(t, spec)
@@ -269,6 +274,26 @@ local function install_standing(run)
   end
 end
 
+-- Whether anything of the case happens to this client, or to the broker.
+local function is_meddled_with(case, one)
+  for _, spec in ipairs(case.clients) do
+    if spec.name ~= one.spec.name and spec.id == one.spec.id then
+      return true
+    end
+  end
+  for _, fault in ipairs(case.faults) do
+    if fault.who == one.spec.name then
+      return true
+    end
+  end
+  for _, step in ipairs(case.steps) do
+    if step.who == "broker" or step.who == one.spec.name and step.verb ~= "publish" then
+      return true
+    end
+  end
+  return false
+end
+
 -- Everything that was broken works again; of clients that share an identifier one stays.
 local function heal(t, run)
   t:log "everything is healed"
@@ -276,6 +301,7 @@ local function heal(t, run)
     handle:off()
   end
   broker_steps.start(run)
+  tell(t, "healed", nil, 0, M.LIVENESS_S * 1000000000)
   local taken = {}
   for _, one in ipairs(run.ones) do
     act_now(one, "resume")
@@ -288,6 +314,7 @@ local function heal(t, run)
       taken[one.spec.id] = true
       steps.connect(one)
     end
+    tell(t, "wanted", one, one.wanted and 1 or 0)
   end
 end
 
@@ -316,11 +343,13 @@ local function demand_liveness(run)
 end
 
 local function settle(t, run)
-  if run.case.quiet_ms ~= 0 then
-    t:sleep((run.case.quiet_ms or M.QUIET_S * 1000) / 1000)
-  end
+  t:sleep(M.SETTLE_S)
+  tell(t, "quiet", nil, 0, 1)
+  t:sleep(M.QUIET_S)
+  tell(t, "quiet", nil, 0, 0)
   for _, one in ipairs(run.ones) do
     one.over, one.wanted = true, false
+    tell(t, "wanted", one, 0)
     task.notify(one)
     if one.client.state == "connected" then
       one.client:disconnect()
@@ -339,6 +368,11 @@ function M.run(t, case)
   install_standing(run)
   for _, one in ipairs(run.ones) do
     t:spawn(keep_connected, t, one)
+  end
+  for _, one in ipairs(run.ones) do
+    if not is_meddled_with(case, one) then
+      tell(t, "sheltered", one, 1)
+    end
   end
   local began_s = t:now()
   for _, event in ipairs(events_of(t, run)) do
