@@ -341,6 +341,11 @@ static int lpeer_stop(lua_State *L) {
   return 0;
 }
 
+static int lpeer_kill(lua_State *L) {
+  peer_kill(lpeer_check(L)->peer);
+  return 0;
+}
+
 static int lpeer_start(lua_State *L) {
   struct err err;
   struct lpeer *p = lpeer_check(L);
@@ -522,6 +527,7 @@ void lpeer_open(lua_State *L) {
     { "url", lpeer_url },
     { "scope", lpeer_scope },
     { "stop", lpeer_stop },
+    { "kill", lpeer_kill },
     { "start", lpeer_start },
     { "pause", lpeer_pause },
     { "forget", lpeer_forget },

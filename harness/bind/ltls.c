@@ -219,6 +219,15 @@ struct tlsconfig *ltls_config(lua_State *L, int index, enum tlsconfig_role role,
   return c->config;
 }
 
+/* core.trust(ca): whom clients trust that say nothing of TLS; nil: whom the system trusts. */
+static int ltls_trust(lua_State *L) {
+  lua_settop(L, 1);
+  ltls_push_plain(L);
+  lua_insert(L, 1);
+  lua_setfield(L, 1, "ca");
+  return 0;
+}
+
 /* core.pki */
 
 struct ltls_pki {
@@ -318,7 +327,9 @@ void ltls_open(lua_State *L) {
     { "ca", ltls_pki_ca },     { "crl", ltls_pki_crl },  { "stranger", ltls_pki_stranger },
     { "pair", ltls_pki_pair }, { "close", ltls_pki_gc }, { NULL, NULL },
   };
-  static const luaL_Reg functions[] = { { "pki", ltls_pki_new }, { "pki_kinds", ltls_kinds }, { NULL, NULL } };
+  static const luaL_Reg functions[] = {
+    { "pki", ltls_pki_new }, { "pki_kinds", ltls_kinds }, { "trust", ltls_trust }, { NULL, NULL }
+  };
   ltls_open_made(L);
   lworld_class(L, LTLS_CONFIG, NULL, NULL, ltls_gc);
   lworld_class(L, LTLS_PKI, methods, NULL, ltls_pki_gc);

@@ -394,7 +394,6 @@ struct net_listener *peer_listener(const struct peer *p) {
 }
 
 void peer_forget(struct peer *p) {
-  broker_forget(p->broker);
   peer_tell(p, 0, EVENT_FORGET, 0);
 }
 
@@ -421,11 +420,24 @@ static void peer_conn_stop(struct peer_conn *c, bool reset) {
   else chain_close(c->chain);
 }
 
-void peer_stop(struct peer *p, bool reset) {
-  peer_enter(p);
+static void peer_deafen(struct peer *p) {
   if (p->paused) peer_pause(p, false);
   net_listener_free(p->listener);
   p->listener = NULL;
+}
+
+void peer_kill(struct peer *p) {
+  peer_enter(p);
+  peer_deafen(p);
+  for (struct list_node *n; (n = list_first(&p->up));) {
+    peer_conn_over(LIST_OWNER(n, struct peer_conn, node), "the peer was killed");
+  }
+  peer_leave(p);
+}
+
+void peer_stop(struct peer *p, bool reset) {
+  peer_enter(p);
+  peer_deafen(p);
   for (size_t i = 0; i < p->count; i++) {
     if (p->numbers[i]) peer_conn_stop(p->numbers[i], reset);
   }

@@ -50,6 +50,8 @@ void peer_kick(struct peer *p); /* after a call on the broker that may have give
  * address. Sessions stay, unless broker_forget. */
 void peer_stop(struct peer *p, bool reset);
 bool peer_start(struct peer *p, struct err *err);
+/* As a process ends that is killed: nobody says goodbye, the system closes the sockets. Sessions stay, as with stop. */
+void peer_kill(struct peer *p);
 /* Like a process that was stopped by SIGSTOP: connects and bytes are taken by the kernel, nothing comes back. */
 void peer_pause(struct peer *p, bool paused);
 /* Whoever wants to connect gets no answer, as net_listener_mute; also after stop and start. */

@@ -227,6 +227,10 @@ void chain_reset(struct chain *c) {
 }
 
 void chain_fin(struct chain *c, enum chain_direction d) {
+  if (d == CHAIN_OUT && chain_is_wrapped(c)) {
+    chain_ask(c, CHAIN_FIN, false);
+    return;
+  }
   pump_enter(c);
   if (d == CHAIN_IN) {
     c->deaf = c->owes_fin = true;

@@ -85,8 +85,8 @@ const char *chain_end_text(enum stream_end end, const struct err *why);
 void chain_reset(struct chain *c);
 /* As chain_end with CLOSE, but the owner is told in any case. Where it is stalled: at once, without what it holds. */
 void chain_close(struct chain *c);
-/* OUT: half-close the stream, nothing more is taken from the owner. IN: the owner is told STREAM_FIN, more input is
- * dropped. */
+/* OUT: half-close the stream, nothing more is taken from the owner; where the chain is wrapped, behind the word for it.
+ * IN: the owner is told STREAM_FIN, more input is dropped. */
 void chain_fin(struct chain *c, enum chain_direction d);
 /* The owner's output is taken and dropped, and it is told of nothing. False with a sentence where the system cannot end
  * the connection without a word: then it is kept open, unread, until chain_free. */

@@ -29,6 +29,7 @@ struct tls {
   struct slice feeding;        /* what of the running take mbedTLS has not got yet */
   struct buffer out, in;       /* records; what they carry */
   struct err *fault, *failure; /* what is wrong with the certificate; why it failed. NULL: nothing */
+  uint32_t carried;            /* by the record that goes out, of what the owner has next */
   char *server;                /* of a client that keeps its session: with whom */
   void (*note)(void *arg, const char *what);
   void *arg;
@@ -313,12 +314,19 @@ static size_t tls_take_in(struct tls *t, struct slice bytes, int64_t now_ns) {
   return bytes.size;
 }
 
+/* What a record carries counts as taken once all of the record has gone on: until then the owner keeps it, and knows,
+ * when the connection is lost, that nobody can have read it. */
 static size_t tls_take_out(struct tls *t, struct slice bytes, int64_t now_ns) {
   if (!t->up || t->failure || t->asked || buffer_size(&t->out) || !bytes.size) return 0;
+  if (t->carried) {
+    size_t n = t->carried < bytes.size ? t->carried : bytes.size;
+    t->carried = 0;
+    return n;
+  }
   int most = mbedtls_ssl_get_max_out_record_payload(&t->ssl);
   int result = mbedtls_ssl_write(&t->ssl, bytes.data, bytes.size < (size_t)most ? bytes.size : (size_t)most);
-  if (result > 0) return (size_t)result;
-  tls_fail_by(t, now_ns, result, MBEDTLS_SSL_HANDSHAKE_OVER);
+  if (result > 0) t->carried = (uint32_t)result;
+  else tls_fail_by(t, now_ns, result, MBEDTLS_SSL_HANDSHAKE_OVER);
   return 0;
 }
 

@@ -1,8 +1,8 @@
 /* tls: a connection's TLS as a filter: records on the stream's side, what they carry on the owner's.
  *
  * Memory only. The client's side begins when it is first asked for bytes. Until the handshake is over nothing is taken
- * from the owner; from then on one record's worth at a time, once the record before has been handed over whole, so that
- * what was taken was written but for that one record. Both ends say close_notify before an end in order; an end of the
+ * from the owner; from then on one record's worth at a time, which counts as taken once the record has been handed over
+ * whole. Both ends say close_notify before an end in order; an end of the
  * stream without it is a failure, not an end. What fails is told in a sentence (filter.why), behind the alert. A
  * connection with nothing on its way keeps no record buffers.
  */

@@ -20,7 +20,7 @@ function Remote:log()
   return ""
 end
 
-M.remote_meta = object.class("broker", Remote, nil, "url name", "client_tls")
+M.remote_meta = object.class("broker", Remote, nil, "url name")
 
 --- Where a client is to connect: its option `url`, or `broker` (a broker, a peer, or a URL), or the broker under test.
 function M.url(scenario, options)

@@ -13,7 +13,6 @@ local rule = require "mqrig.rule"
 local show = require "mqrig.show"
 local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
-local transport = require "mqrig.transport"
 local websocket = require "mqrig.websocket"
 
 local M = {}
@@ -103,8 +102,7 @@ local function listen(self, real)
   end)
 end
 
-local function connect_options(self)
-  local o = self.options
+local function connect_options(o)
   local will = o.will and blame.options(o.will, will_known, "will")
   return {
     username = o.username,
@@ -112,7 +110,7 @@ local function connect_options(self)
     keepalive = o.keepalive,
     cleansession = o.clean,
     timeout = o.timeout and blame.duration_ns(o.timeout, "timeout") / 1e9,
-    tls = transport.client_tls(self.scenario, o),
+    tls = o.tls,
     ws = websocket.options(o.ws),
     version = o.version and tostring(o.version),
     willtopic = will and will.topic,
@@ -140,7 +138,7 @@ function Client:try_connect(options)
   options = blame.options(options, within_known, "connect")
   local within_ns = connect_within_ns(self, options)
   self.connect_code = nil
-  blame.call(self.real.connect, self.real, self.url, self.id, connect_options(self))
+  blame.call(self.real.connect, self.real, self.url, self.id, connect_options(self.options))
   if not task.wait_for(self, has_connect_code, within_ns, "the outcome of connect") then
     failure.late(("%s: connect to %s came to nothing"):format(self.name, show.url(self.url)), within_ns)
   end

@@ -300,7 +300,7 @@ function M.new(scheduler, timeline, settings)
     client_count = 0,
     id_prefix = "mq" .. rng:word(11),
     rng = rng,
-    transport = settings.transport or "tcp",
+    transport = settings.transport,
     fault_texts = settings.faults,
     fault_groups = groups,
     sink = settings.log,

@@ -70,7 +70,7 @@ function core.client_scope(client) end           -- core.scope of its link, made
 --- Peers: listening brokers.
 ---@param options { url=string|nil, name=string|nil, queued_max=, message_max=, inflight_max=, backlog=, accept_max=, on={...} }
 ---@return core.peer
---- peer:url(); peer:scope(); peer:stop([reset]); peer:start(); peer:pause(bool); peer:forget(); peer:close(); peer:count(); peer:stats()
+--- peer:url(); peer:scope(); peer:stop([reset]); peer:kill(); peer:start(); peer:pause(bool); peer:forget(); peer:close(); peer:count(); peer:stats()
 --- peer:handler(type, fn|nil)    fn(conn, packet) for packets of that type that come in: it answers instead of the broker; returning true lets the broker have it too
 --- peer:on_taken(fn(conn, packet|bytes))   everything that comes on a connection that conn:take(driven) took; driven: the broker leaves it alone
 --- peer:on_accept(fn(conn)); peer:on_end(fn(conn, why)); peer:on_trouble(fn(sentence))
@@ -140,6 +140,12 @@ function core.rule_check(text) end
 --- Whether a connection can end without a word to the other end; else why not, and what is done instead.
 ---@return boolean, string|nil
 function core.can_vanish() end
+
+--- TLS. Options of it are the field `tls` of what core.mqtt's connect, core.peer and core.rawclient are given.
+--- Certificates: pki:ca(), pki:crl(), pki:stranger(), pki:pair("server"|"client", kind) -> certificate, key; pki:close()
+function core.pki(hosts) end
+function core.pki_kinds() end                    -- names
+function core.trust(ca) end                      -- whom clients trust that say nothing of TLS; nil: whom the system does
 
 --- Fault proxies.
 ---@class core.proxy

@@ -285,7 +285,7 @@ function computed:pid()
   return self.process.pid
 end
 
-local private = "waiters directory process running conf is_settled websockets ws_port url_form probe_url tls client_tls"
+local private = "waiters directory process running conf is_settled websockets ws_port url_form probe_url tls"
 M.meta = object.class("mosquitto", Mosquitto, computed, "url ws_url port name", private)
 M.meta.__close = Mosquitto.close
 
@@ -305,7 +305,7 @@ function M.new(scenario, options, name)
     directory = core.temporary_directory(),
     running = false,
   }, M.meta)
-  self.url_form, self.tls, self.client_tls = transport.listen(scenario, options, "t:mosquitto")
+  self.url_form, self.tls = transport.listen(scenario, options, "t:mosquitto")
   scenario:own(self)
   first_launch(self)
   return self

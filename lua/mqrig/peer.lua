@@ -163,7 +163,7 @@ end
 
 --- Ends like a killed process: connections are closed, sessions and retained messages are lost.
 function Peer:kill()
-  self.peer:stop(false)
+  self.peer:kill()
   self.peer:forget()
 end
 
@@ -225,7 +225,7 @@ function computed:sys()
   return place
 end
 
-M.meta = object.class("peer", Peer, computed, "url name", "peer client_tls")
+M.meta = object.class("peer", Peer, computed, "url name", "peer")
 M.meta.__close = Peer.close
 
 local function listen(self, peer)
@@ -269,7 +269,7 @@ function M.new(scenario, options, name, scripted)
     given[key] = value
   end
   given.transport = nil
-  given.url, given.tls, self.client_tls = transport.listen(scenario, options, scripted and "t:peer" or "t:builtin")
+  given.url, given.tls = transport.listen(scenario, options, scripted and "t:peer" or "t:builtin")
   given.ws = websocket.options(options.ws)
   self.peer = blame.call(simulation.at, self.name, core.peer, given)
   self.url = self.peer:url()

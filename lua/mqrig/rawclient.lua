@@ -9,7 +9,6 @@ local rule = require "mqrig.rule"
 local show = require "mqrig.show"
 local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
-local transport = require "mqrig.transport"
 local websocket = require "mqrig.websocket"
 local wire = require "mqrig.wire"
 
@@ -181,7 +180,7 @@ function M.new(scenario, options, name)
   }, M.meta)
   self.raw = blame.call(simulation.at, self.name, core.rawclient, url, timeout_ns, handlers(self), {
     ws = websocket.options(options.ws),
-    tls = transport.client_tls(scenario, options),
+    tls = options.tls,
   })
   scenario:own(self)
   if not task.wait_for(self, is_settled, within_ns, "the connection") then

@@ -247,8 +247,9 @@ end
 local function begin(self)
   local s = self.settings
   local total = self:total()
+  local over = s.transport == "tcp" and "" or " over " .. s.transport
   self:emit("run_begin", {
-    version = core.version, seed = s.seed, broker = show.url(s.broker), net = s.net, mqtt = s.mqtt, jobs = s.jobs,
+    version = core.version, seed = s.seed, broker = show.url(s.broker) .. over, net = s.net, mqtt = s.mqtt, jobs = s.jobs,
     total = total and total + #self.errors, wall_clock_s = s.net == "sim" and core.sim.epoch_s or core.wall_clock(),
   })
   for _, problem in ipairs(self.errors) do

@@ -218,6 +218,7 @@ local function new_context(scenario, options, scheduler, timeline)
     params = options.params or scenario.params or {},
     seed = options.seed or 0,
     net = options.net or "real",
+    transport = options.transport or "tcp",
     name = scenario.name,
     faults = options.faults or {},
     log = options.log,

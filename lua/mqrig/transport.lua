@@ -1,8 +1,8 @@
 -- transport: what the brokers of a scenario are reached by: TCP, a Unix socket, TLS, WebSocket, WebSocket in TLS.
 --
 -- Whoever states a URL has said it. Else it is the option `transport`, or TLS where there are options for it, or what the
--- command line says (--transport). Over TLS without options a PKI of the scenario's own is made, and clients of such a
--- broker trust it without being told.
+-- command line says (--transport). Over TLS without options a PKI of the scenario's own is made, and every client that
+-- says nothing of TLS trusts it, too.
 
 local blame = require "mqrig.blame"
 local core = require "mqrig.core"
@@ -15,7 +15,7 @@ M.names = { "tcp", "unix", "tls", "ws", "wss" }
 
 local urls = {
   tcp = "tcp://127.0.0.1:0", -- port 0: a free one
-  tls = "mqtts://127.0.0.1:0",
+  tls = "ssl://127.0.0.1:0",
   ws = "ws://127.0.0.1:0",
   wss = "wss://127.0.0.1:0",
 }
@@ -38,6 +38,12 @@ function M.pki(scenario)
   if not pki then
     pki = require("mqrig.pki").new(scenario)
     rawset(scenario, "own_pki", pki)
+    core.trust(pki.ca)
+    scenario:own {
+      close = function()
+        core.trust(nil)
+      end,
+    }
   end
   return pki
 end
@@ -59,7 +65,7 @@ local function chosen(scenario, options, what)
   return run
 end
 
---- Where a broker is to listen: its URL, its TLS options, and those of its clients (nil: they say themselves).
+--- Where a broker is to listen: its URL and its TLS options.
 function M.listen(scenario, options, what)
   if options.url ~= nil then
     if options.transport ~= nil then
@@ -72,17 +78,7 @@ function M.listen(scenario, options, what)
   if options.tls ~= nil or not encrypted[transport] then
     return url, options.tls
   end
-  local pki = M.pki(scenario)
-  return url, pki.server, { ca = pki.ca }
-end
-
---- The TLS options of a client, by its own options: those given, or those that its broker has for its clients.
-function M.client_tls(scenario, options)
-  local broker = options.broker
-  if options.tls ~= nil or options.url ~= nil or type(broker) == "string" then
-    return options.tls
-  end
-  return (broker or scenario.broker).client_tls
+  return url, M.pki(scenario).server
 end
 
 return M

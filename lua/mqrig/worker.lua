@@ -72,7 +72,7 @@ local function options_of(scenario, job, settings, hooks)
     return nil, sentence
   end
   return {
-    seed = job.seed, run_seed = job.run_seed, broker = settings.broker, net = settings.net, version = settings.mqtt,
+    seed = job.seed, run_seed = job.run_seed, broker = settings.broker, net = settings.net, version = settings.mqtt, transport = settings.transport,
     params = params, faults = settings.fault, memory = settings.memory, capture = settings.capture, out = settings.out,
     timeout_s = scenario.timeout_s or settings.timeout, real_timeout_s = settings.real_timeout,
     verbose = settings.verbose, log = hooks.log, stop = hooks.stop, trace = hooks.trace, closing = hooks.closing,
