@@ -394,6 +394,7 @@ struct net_listener *peer_listener(const struct peer *p) {
 }
 
 void peer_forget(struct peer *p) {
+  broker_forget(p->broker);
   peer_tell(p, 0, EVENT_FORGET, 0);
 }
 
