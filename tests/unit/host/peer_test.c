@@ -60,6 +60,24 @@ static void test_stop_start(void **state) {
   hostrig_close(&r);
 }
 
+/* One that is stopped says a last word on each connection, one that is killed does not. */
+static void test_kill(void **state) {
+  (void)state;
+  for (int kill = 0; kill < 2; kill++) {
+    struct hostrig r;
+    hostrig_open(&r, "ws://127.0.0.1:0/mqtt", NULL);
+    hostrig_connect(&r, &r.a, "a");
+    if (kill) peer_kill(r.peer);
+    else peer_stop(r.peer, false);
+    assert_null(peer_newest(r.peer));
+    TURN_UNTIL(r.net, strstr(r.a.log, "lost -1"));
+    assert_int_equal(hostrig_count(&r, TIMELINE_END, "without a WebSocket Close"), kill);
+    assert_int_equal(hostrig_count(&r, TIMELINE_END, "WebSocket Close 1000"), !kill);
+    assert_int_equal(hostrig_count(&r, TIMELINE_END, "the peer was killed"), kill);
+    hostrig_close(&r);
+  }
+}
+
 /* What was written before a stop arrives; then the reset does. */
 static void test_stop_with_reset(void **state) {
   (void)state;
@@ -357,6 +375,7 @@ static void test_port_in_use(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_stop_start),
+    cmocka_unit_test(test_kill),
     cmocka_unit_test(test_stop_with_reset),
     cmocka_unit_test(test_pause),
     cmocka_unit_test(test_pause_and_stall),
