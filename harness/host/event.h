@@ -36,7 +36,8 @@ enum event_what {
   /* A broker connection's, value: the number of its peer. */
   EVENT_ACCEPTED, /* it belongs to that peer */
   EVENT_SCRIPTED, /* a script answers instead of the broker, here at least */
-  EVENT_CLOSING,  /* the broker wants it closed: the session has let it go; code 1: for silence */
+  EVENT_CLOSING,  /* the broker wants it closed: the session has let it go; code 1: for silence;
+                      packet_id 1: within a packet that came */
 
   /* A peer's, value: its number. */
   EVENT_PEER,    /* there is one; packet_id: its inflight_max; those below have value: queued_max << 32 | number */

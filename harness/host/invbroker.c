@@ -6,6 +6,10 @@
 #include "host/invclock.h"
 #include "host/invdeliver.h"
 #include "host/invflow.h"
+#include "mqtt/broker.h"
+
+#define INVBROKER_WINDOW_MIN 1000  /* a smaller one may have been full at any time */
+#define INVBROKER_DEBTS_MAX  10000 /* a client that leaves more answers unread may be closed for it */
 
 static struct invbroker *invbroker_find(const struct invariant *v, uint64_t number) {
   for (struct list_node *n = list_first(&v->brokers); n; n = list_next(&v->brokers, n)) {
@@ -204,17 +208,33 @@ void invbroker_sent(struct invariant *v, struct invend *end, const struct packet
                      c->broker->inflight_max);
 }
 
+/* A broker puts out what comes for a client at once, unless the window is full or its output: then what it answers
+ * meanwhile tells nothing. The window may have been full and have emptied since. */
+void invbroker_answered(struct invariant *v, struct invend *end, uint64_t entry) {
+  struct invsession *s = end->conn->session;
+  if (!s || !end->conn->broker->judged || !s->trusted) return;
+  if (s->expected_bytes >= BROKER_OUTPUT_MAX / 2 || end->conn->broker->inflight_max < INVBROKER_WINDOW_MIN) return;
+  if (s->flow->count < end->conn->broker->inflight_max / 2) invdeliver_expect_sent(v, s, entry);
+}
+
 /* Ends and events. */
 
-static void invbroker_closing(struct invariant *v, struct invconn *c, bool silence) {
-  if (silence && !c->gone) invclock_silent(v, c->end);
+/* 36: has the client given a reason? What was begun and did not come whole may be one, and answers that are not read.
+ */
+static void invbroker_check_closing(struct invariant *v, const struct invconn *c, bool midway) {
+  bool known = c->connected && c->session && c->session->trusted && c->broker->judged && c->end->judged;
+  if (!known || c->end->deaf || midway || c->session->flow->debts > INVBROKER_DEBTS_MAX) return;
+  invariant_breach(v, 36, c->end->who, c->connect, "closed by the broker, and the client had given no reason for that");
+}
+
+static void invbroker_closing(struct invariant *v, struct invconn *c) {
   c->closing = true;
   invariant_stop(v, &c->takeover);
   invbroker_gone(v, c, false);
 }
 
 void invbroker_ended(struct invariant *v, struct invend *end) {
-  invbroker_closing(v, end->conn, false);
+  invbroker_closing(v, end->conn);
 }
 
 void invbroker_distrust(struct invend *end) {
@@ -260,7 +280,10 @@ void invbroker_event(struct invariant *v, uint32_t who, const struct event *e) {
     if (c) invclock_leave(v, end);
     break;
   case EVENT_CLOSING:
-    if (c) invbroker_closing(v, c, e->code);
+    if (!c) break;
+    if (!c->gone && e->code) invclock_silent(v, end);
+    else if (!c->gone) invbroker_check_closing(v, c, e->packet_id);
+    invbroker_closing(v, c);
     break;
   case EVENT_FORGET:
     if (b) invbroker_forget(b);

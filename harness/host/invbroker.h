@@ -42,6 +42,7 @@ struct invsession {
   struct list_node subscriptions, former; /* former: of the session that a clean start has ended */
   struct hash groups;                     /* what is to be delivered, by content */
   struct list_node expected;              /* in the order in which it came */
+  size_t expected_bytes;
   uint32_t expected_count, away, over; /* away: what came while it was not connected; over: and found the queue full */
   struct hash orders;
   struct list_node orders_all;
@@ -68,6 +69,8 @@ void invbroker_event(struct invariant *v, uint32_t who, const struct event *e);
 void invbroker_free(struct invariant *v, struct invbroker *b);
 
 void invbroker_sent(struct invariant *v, struct invend *end, const struct packet *p, uint64_t content, bool begins);
+/* What it has sent answers that entry: of all that came before that, nothing is left to be sent. */
+void invbroker_answered(struct invariant *v, struct invend *end, uint64_t entry);
 void invbroker_received(struct invariant *v, struct invend *end, const struct packet *p);
 void invbroker_ended(struct invariant *v, struct invend *end);
 void invbroker_settle(struct invariant *v, struct invbroker *b);

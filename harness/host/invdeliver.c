@@ -19,6 +19,7 @@ struct invdeliver_retained {
   struct hash_node by_topic;
   struct list_node all;
   uint64_t content, entry;
+  uint32_t bytes; /* of topic and payload */
   uint8_t qos;
   size_t size;
   char topic[];
@@ -41,6 +42,8 @@ struct invdeliver_expected {
   struct list_node row, all;
   struct invdeliver_group *group;
   uint64_t entry, order, sequence;
+  uint64_t since; /* the entry at which it was to be sent, if the session was connected */
+  uint32_t size;
   uint8_t qos, kind;
   bool required, away;
   bool over; /* the queue was full: it must not come */
@@ -55,6 +58,7 @@ struct invdeliver_order {
 /* What came, to be told apart when it is delivered. */
 struct invdeliver_source {
   uint64_t content, entry, order;
+  uint32_t size;
   uint8_t qos, kind;
 };
 
@@ -103,6 +107,7 @@ static void invdeliver_drop(struct invsession *s, struct invdeliver_expected *x)
   list_remove(&x->all);
   if (x->over) s->over--;
   else s->expected_count--;
+  s->expected_bytes -= x->size;
   free(x);
   if (!list_empty(&g->row)) return;
   hash_remove(&s->groups, &g->by_content);
@@ -120,7 +125,8 @@ static struct invdeliver_group *invdeliver_group(struct invsession *s, uint64_t 
 
 /* QoS 0 is not kept for who is away; above it the queue has a limit. How much waits in the broker is known only in so
  * far as it cannot be less than what came while the client was away, nor more than all that was not seen to go out. */
-static void invdeliver_expect(struct invsession *s, const struct invdeliver_source *from, uint8_t qos) {
+static void invdeliver_expect(const struct invariant *v, struct invsession *s, const struct invdeliver_source *from,
+                              uint8_t qos) {
   const struct invbroker *b = s->broker;
   bool over = !s->end && s->away >= b->queued_max;
   if (!s->end && (qos == 0 || (over && s->over >= INVDELIVER_OVER_MAX))) return;
@@ -128,6 +134,9 @@ static void invdeliver_expect(struct invsession *s, const struct invdeliver_sour
   x->group = invdeliver_group(s, from->content, true);
   x->entry = from->entry;
   x->order = from->order;
+  x->since = v->number;
+  x->size = from->size;
+  s->expected_bytes += x->size;
   x->sequence = b->sequence;
   x->qos = qos;
   x->kind = from->kind;
@@ -187,22 +196,22 @@ static void invdeliver_add(struct invsession *s, struct slice filter, uint8_t qo
   u->qos = qos;
 }
 
-static void invdeliver_expect_retained(struct invsession *s, const struct invdeliver_retained *r, uint8_t qos) {
-  struct invdeliver_source from = { r->content, r->entry, 0, r->qos, INVDELIVER_RETAINED };
-  invdeliver_expect(s, &from, r->qos < qos ? r->qos : qos);
+static void invdeliver_expect_retained(const struct invariant *v, struct invsession *s,
+                                       const struct invdeliver_retained *r, uint8_t qos) {
+  struct invdeliver_source from = { r->content, r->entry, 0, r->bytes, r->qos, INVDELIVER_RETAINED };
+  invdeliver_expect(v, s, &from, r->qos < qos ? r->qos : qos);
 }
 
 void invdeliver_subscribe(struct invariant *v, struct invsession *s, const struct packet *p) {
   struct slice items = p->items;
   struct packet_subscription entry;
-  (void)v;
   while (packet_next_subscription(&items, &entry)) invdeliver_add(s, entry.filter, entry.qos);
   items = p->items;
   while (packet_next_subscription(&items, &entry)) {
     struct list_node *all = &s->broker->retained_all;
     for (struct list_node *n = list_first(all); n; n = list_next(all, n)) {
       struct invdeliver_retained *r = LIST_OWNER(n, struct invdeliver_retained, all);
-      if (topic_matches(entry.filter, slice_of(r->topic, r->size))) invdeliver_expect_retained(s, r, entry.qos);
+      if (topic_matches(entry.filter, slice_of(r->topic, r->size))) invdeliver_expect_retained(v, s, r, entry.qos);
     }
   }
 }
@@ -249,6 +258,7 @@ static void invdeliver_retain(struct invariant *v, struct invbroker *b, const st
   r->content = content;
   r->entry = v->number;
   r->qos = p->qos;
+  r->bytes = (uint32_t)(p->topic.size + p->payload.size);
 }
 
 void invdeliver_forget(struct invbroker *b) {
@@ -306,10 +316,11 @@ void invdeliver_publish(struct invariant *v, struct invbroker *b, const struct p
   if (p->retain) invdeliver_retain(v, b, p, content);
   size_t count = invdeliver_matches(b, p->topic);
   uint64_t order = kind == INVDELIVER_FORWARD ? hash_bytes(publisher * 4 + p->qos, p->topic) : 0;
-  struct invdeliver_source from = { content, v->number, order, p->qos, (uint8_t)kind };
+  uint32_t size = (uint32_t)(p->topic.size + p->payload.size);
+  struct invdeliver_source from = { content, v->number, order, size, p->qos, (uint8_t)kind };
   for (size_t i = 0; i < count; i++) {
     struct invsession *s = b->matched[i];
-    invdeliver_expect(s, &from, s->matched_qos < p->qos ? s->matched_qos : p->qos);
+    invdeliver_expect(v, s, &from, s->matched_qos < p->qos ? s->matched_qos : p->qos);
   }
 }
 
@@ -439,14 +450,29 @@ void invdeliver_inherit(struct invsession *s, struct invsession *former) {
   }
 }
 
-void invdeliver_settle(struct invariant *v, struct invsession *s) {
+static void invdeliver_missing(struct invariant *v, const struct invsession *s, const struct invdeliver_expected *x) {
   static const uint8_t numbers[] = { [INVDELIVER_RETAINED] = 19, [INVDELIVER_WILL] = 20 };
+  unsigned number = x->kind != INVDELIVER_FORWARD ? numbers[x->kind] : x->away ? 22 : x->qos == 2 ? 16 : 15;
+  invariant_breach(v, number, s->end->who, x->entry, "%s at QoS %u was not sent to who subscribes to it",
+                   x->kind == INVDELIVER_WILL ? "a will" : "a message", x->qos);
+}
+
+void invdeliver_expect_sent(struct invariant *v, struct invsession *s, uint64_t entry) {
+  for (struct list_node *n = s->expected.next, *next; n != &s->expected; n = next) {
+    struct invdeliver_expected *x = LIST_OWNER(n, struct invdeliver_expected, all);
+    next = n->next;
+    if (x->since >= entry) return;
+    if (x->over) continue;
+    if (x->required) invdeliver_missing(v, s, x);
+    invdeliver_drop(s, x);
+  }
+}
+
+void invdeliver_settle(struct invariant *v, struct invsession *s) {
   for (struct list_node *n = list_first(&s->expected); n; n = list_next(&s->expected, n)) {
     const struct invdeliver_expected *x = LIST_OWNER(n, struct invdeliver_expected, all);
     if (!x->required) continue;
-    unsigned number = x->kind != INVDELIVER_FORWARD ? numbers[x->kind] : x->away ? 22 : x->qos == 2 ? 16 : 15;
-    invariant_breach(v, number, s->end->who, x->entry, "a message at QoS %u was never sent to who subscribes to it",
-                     x->qos);
+    invdeliver_missing(v, s, x);
     return;
   }
 }

@@ -37,6 +37,8 @@ void invdeliver_know(struct invariant *v, struct invbroker *b, const struct pack
 
 /* A PUBLISH to that session that is no repetition. */
 void invdeliver_sent(struct invariant *v, struct invsession *s, const struct packet *p, uint64_t content);
+/* What came before that entry has been sent by now. */
+void invdeliver_expect_sent(struct invariant *v, struct invsession *s, uint64_t entry);
 void invdeliver_settle(struct invariant *v, struct invsession *s);
 
 #endif

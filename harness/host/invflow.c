@@ -63,14 +63,18 @@ static void invflow_end(struct invflow *f, struct invflow_flight *g) {
   free(g);
 }
 
-static void invflow_pay(struct invflow_owed *o) {
+/* Returns the entry for which it was owed. */
+static uint64_t invflow_pay(struct invflow *f, struct invflow_owed *o) {
+  uint64_t entry = o->entry;
   list_remove(&o->row);
+  f->debts--;
   free(o);
+  return entry;
 }
 
 static void invflow_owe_nothing(struct invflow *f) {
   for (int i = 0; i < INVFLOW_DEBTS; i++)
-    for (struct list_node *n; (n = list_first(&f->owed[i]));) invflow_pay(LIST_OWNER(n, struct invflow_owed, row));
+    for (struct list_node *n; (n = list_first(&f->owed[i]));) invflow_pay(f, LIST_OWNER(n, struct invflow_owed, row));
 }
 
 void invflow_begin(struct invflow *f) {
@@ -239,7 +243,7 @@ static void invflow_release(struct invariant *v, const struct invend *end, const
   if (again && o) g->spare = true;
   if (o) {
     invflow_answer(v, end, INVFLOW_PUBREL, p->packet_id);
-    invflow_pay(o);
+    invflow_pay(f, o);
   } else if (!again) {
     if (g && g->spare) g->spare = false;
     else invflow_answer(v, end, INVFLOW_PUBREL, p->packet_id);
@@ -254,7 +258,7 @@ static void invflow_expect_paid(struct invariant *v, const struct invend *end, e
   if (o->turn >= turn || o->at_ns >= before_ns) return;
   invariant_breach(v, 5, end->who, o->entry, "%s id %u was never sent", invflow_name(invflow_types[debt]),
                    o->packet_id);
-  invflow_pay(o);
+  invflow_pay(end->flow, o);
 }
 
 static void invflow_expect_all_paid(struct invariant *v, const struct invend *end, uint64_t turn, int64_t before_ns) {
@@ -269,11 +273,11 @@ static void invflow_ping(struct invariant *v, const struct invend *end) {
 }
 
 /* A broker answers in the order in which it was asked: what is owed from before the PINGREQ was left out. */
-static void invflow_pong(struct invariant *v, const struct invend *end) {
+static uint64_t invflow_pong(struct invariant *v, const struct invend *end) {
   struct invflow_owed *o = invflow_answer(v, end, INVFLOW_PINGRESP, 0);
-  if (!o) return;
+  if (!o) return 0;
   invflow_expect_all_paid(v, end, o->turn, INT64_MAX);
-  invflow_pay(o);
+  return invflow_pay(end->flow, o);
 }
 
 static enum invflow_debt invflow_debt_of(uint8_t type) {
@@ -282,19 +286,19 @@ static enum invflow_debt invflow_debt_of(uint8_t type) {
   return INVFLOW_DEBTS;
 }
 
-void invflow_sent(struct invariant *v, struct invend *end, const struct packet *p, uint64_t content) {
+uint64_t invflow_sent(struct invariant *v, struct invend *end, const struct packet *p, uint64_t content) {
   struct invflow_owed *o;
   switch (p->type) {
-  case SPEC_PUBLISH: invflow_publish(v, end, p, content); break;
+  case SPEC_PUBLISH: invflow_publish(v, end, p, content); return 0;
   case SPEC_SUBSCRIBE:
-  case SPEC_UNSUBSCRIBE: invflow_request(v, end, p); break;
-  case SPEC_PUBREL: invflow_release(v, end, p); break;
-  case SPEC_PINGREQ: invflow_ping(v, end); break;
-  case SPEC_PINGRESP: invflow_pong(v, end); break;
+  case SPEC_UNSUBSCRIBE: invflow_request(v, end, p); return 0;
+  case SPEC_PUBREL: invflow_release(v, end, p); return 0;
+  case SPEC_PINGREQ: invflow_ping(v, end); return 0;
+  case SPEC_PINGRESP: return invflow_pong(v, end);
   default:
-    if (invflow_debt_of(p->type) == INVFLOW_DEBTS) break;
+    if (invflow_debt_of(p->type) == INVFLOW_DEBTS) return 0;
     o = invflow_answer(v, end, invflow_debt_of(p->type), p->packet_id);
-    if (o) invflow_pay(o);
+    return o ? invflow_pay(end->flow, o) : 0;
   }
 }
 
@@ -307,6 +311,7 @@ static void invflow_owe(struct invariant *v, struct invflow *f, enum invflow_deb
   o->at_ns = v->now_ns;
   o->packet_id = packet_id;
   list_append(&f->owed[debt], &o->row);
+  f->debts++;
 }
 
 bool invflow_has_received(const struct invflow *f, uint16_t packet_id) {

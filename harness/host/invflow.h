@@ -29,6 +29,7 @@ struct invflow {
   bool trusted;           /* nothing but the end itself has sent in it */
   struct hash received;   /* QoS 2 identifiers that came, and are not released */
   struct list_node owed[INVFLOW_DEBTS];
+  uint32_t debts; /* all that is owed */
   uint64_t turn;
 };
 
@@ -42,8 +43,9 @@ void invflow_resume(struct invflow *f);
 /* The session is a new one. */
 void invflow_forget(struct invflow *f);
 
-/* A packet that the end has sent, and one that came to it. `content` of a PUBLISH: event_content. */
-void invflow_sent(struct invariant *v, struct invend *end, const struct packet *p, uint64_t content);
+/* A packet that the end has sent, and one that came to it. `content` of a PUBLISH: event_content. Returns the entry
+ * that it answers, or 0. */
+uint64_t invflow_sent(struct invariant *v, struct invend *end, const struct packet *p, uint64_t content);
 void invflow_received(struct invariant *v, struct invend *end, const struct packet *p);
 
 /* Whether a PUBLISH that the end is about to send is the repetition of one in flight. */

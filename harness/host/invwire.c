@@ -100,9 +100,10 @@ static void invwire_learn(struct invend *end, const struct packet *p) {
 static void invwire_flow(struct invariant *v, struct invend *end, const struct packet *p, uint64_t content) {
   bool flows = end->flow && end->flow->trusted;
   bool begins = p->type == SPEC_PUBLISH && !(end->flow && invflow_repeats(end->flow, p, content));
-  if (flows && end->judged) invflow_sent(v, end, p, content);
+  uint64_t answers = flows && end->judged ? invflow_sent(v, end, p, content) : 0;
   if (end->role == SPEC_CLIENT) invclient_sent(v, end, p, content, begins);
   else invbroker_sent(v, end, p, content, begins);
+  if (answers && end->conn) invbroker_answered(v, end, answers);
 }
 
 static void invwire_out(struct invariant *v, struct invend *end, const struct packet *p) {

@@ -68,6 +68,13 @@ static void peer_conn_tell(struct peer_conn *c, enum event_what what, bool *told
   *told = true;
 }
 
+static void peer_conn_tell_closing(const struct peer_conn *c, const char *why) {
+  const struct peer *p = c->peer;
+  bool silence = strstr(why, PEER_SILENCE_CLAUSE) != NULL, midway = tap_is_midway(c->tap, TIMELINE_UP);
+  if (!p->timeline) return;
+  timeline_add_event(p->timeline, peer_now(p), c->who, (struct event){ EVENT_CLOSING, silence, midway, p->number });
+}
+
 /* Entering and leaving what may run handlers. */
 
 static void peer_conn_destroy(struct peer_conn *c) {
@@ -157,7 +164,7 @@ static void peer_settle(struct peer *p) {
     struct peer_conn *c = broker_conn_user(b);
     if (!c->chain) continue;
     if (broker_wants_close(b, &why)) {
-      peer_tell(p, c->who, EVENT_CLOSING, strstr(why, PEER_SILENCE_CLAUSE) != NULL);
+      peer_conn_tell_closing(c, why);
       peer_conn_close(c, why);
     } else {
       chain_want_write(c->chain);

@@ -36,8 +36,8 @@ static void history_13_unsubscribed(struct invrig *r, bool plant) {
   subscribed(r, 1);
   published(r, publish_packet(1, 1, "m1"));
   at(r, r->b2, TIMELINE_UP, subscribe_packet(SPEC_UNSUBSCRIBE, 2, 0));
-  at(r, r->b2, TIMELINE_DOWN, ack(SPEC_UNSUBACK, 2));
   delivered(r, publish_packet(1, 9, "m1")); /* it was on its way */
+  at(r, r->b2, TIMELINE_DOWN, ack(SPEC_UNSUBACK, 2));
   published(r, publish_packet(1, 2, "m2"));
   if (plant) delivered(r, publish_packet(1, 10, "m2"));
 }
@@ -74,6 +74,23 @@ static void history_15(struct invrig *r, bool plant) {
   published(r, publish_packet(1, 1, "m1"));
   if (!plant) delivered(r, publish_packet(1, 9, "m1"));
   r->settled = true;
+}
+
+/* What is answered later was sent before. */
+static void history_15_overtaken(struct invrig *r, bool plant) {
+  subscribed(r, 1);
+  published(r, publish_packet(1, 1, "m1"));
+  if (!plant) delivered(r, publish_packet(1, 9, "m1"));
+  at(r, r->b2, TIMELINE_UP, ack(SPEC_PINGREQ, 0));
+  published(r, publish_packet(1, 2, "m2")); /* may still be on its way */
+  at(r, r->b2, TIMELINE_DOWN, ack(SPEC_PINGRESP, 0));
+}
+
+/* A broker closes for a reason. */
+static void history_36_closed(struct invrig *r, bool plant) {
+  subscribed(r, 1);
+  if (!plant) at(r, r->b2, TIMELINE_UP, subscribe_packet(SPEC_SUBACK, 5, 0));
+  event(r, r->b2, EVENT_CLOSING, 0, 0, INVRIG_PEER);
 }
 
 /* Acknowledged, and not given to the scenario. */
@@ -214,9 +231,10 @@ static void history_20_clean(struct invrig *r, bool plant) {
 static void history_20_twice(struct invrig *r, bool plant) {
   subscribed(r, 1);
   join(r, r->b3, connect_with_will(), false);
+  at(r, r->b3, TIMELINE_UP, connect_with_will());
   event(r, r->b3, EVENT_CLOSING, 0, 0, INVRIG_PEER);
   delivered(r, publish_packet(1, 9, "gone"));
-  text(r, r->b3, TIMELINE_END, "reset by the other end");
+  text(r, r->b3, TIMELINE_END, "second CONNECT");
   if (plant) delivered(r, publish_packet(1, 10, "gone"));
 }
 
@@ -302,7 +320,7 @@ static const struct invrig_history histories[] = {
   { 19, history_19_older },   { 19, history_19_cleared }, { 19, history_19_flag },         { 19, history_19_missing },
   { 20, history_20_clean },   { 20, history_20_twice },   { 20, history_20_missing },      { 21, history_21_broker },
   { 21, history_21_client },  { 22, history_22_queued },  { 22, history_22_clean },        { 23, history_23 },
-  { 28, history_28_queue },   { 5, history_05_scripted },
+  { 28, history_28_queue },   { 5, history_05_scripted }, { 15, history_15_overtaken },    { 36, history_36_closed },
 };
 
 int main(void) {
