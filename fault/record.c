@@ -234,15 +234,16 @@ static void record_firing_text(const struct scope_firing *f, char *to, size_t si
            fate);
 }
 
-/* Lets go what came before the packet, so that this stands at the beginning of what is pending. False: it is not there:
- * it came earlier, or a rule before this one has changed it. */
+/* Lets go what came before the packet, so that this stands at the beginning of what is pending: all of it, or, where
+ * its beginning came earlier, the rest. False: it is not there, or a rule before this one has changed it. */
 static bool record_cut(struct record_link *l, struct record_side *s, const struct scope_firing *f) {
-  uint64_t start = f->stream_offset - f->packet_at;
-  if (!f->packet.size || start < s->offset || start - s->offset > buffer_size(&s->pending)) return false;
-  struct slice rest = slice_from(buffer_slice(&s->pending), start - s->offset),
-               here = slice_first(rest, f->packet.size);
-  if (!here.size || !slice_equal(here, slice_first(f->packet, here.size))) return false;
-  size_t before = (size_t)(start - s->offset);
+  uint64_t start = f->stream_offset - f->packet_at, gone = start < s->offset ? s->offset - start : 0;
+  if (gone >= f->packet.size) return false;
+  struct slice packet = slice_from(f->packet, (size_t)gone);
+  size_t before = (size_t)(start + gone - s->offset);
+  if (before >= buffer_size(&s->pending)) return false;
+  struct slice here = slice_first(slice_from(buffer_slice(&s->pending), before), packet.size);
+  if (!slice_equal(here, slice_first(packet, here.size))) return false;
   if (s->hit && before >= s->hit) {
     before -= s->hit;
     record_release(l, s, s->hit);

@@ -17,7 +17,7 @@
 
 #include "base/buffer.h"
 #include "base/rng.h"
-#include "fault/proxy.h"
+#include "fault/record.h"
 #include "mqtt/encode.h"
 #include "net/evnet.h"
 
@@ -38,7 +38,8 @@
 struct proxyrig {
   struct net *net;
   struct proxy *proxy;
-  int listener; /* the upstream's */
+  struct record *record; /* NULL: nothing is recorded */
+  int listener;          /* the upstream's */
   uint16_t port;
   size_t accepted, opened, fired, ended, troubles;
   char why[512], trouble[512]; /* the last */
@@ -49,26 +50,28 @@ struct proxyrig {
 static void proxyrig_accepted(void *arg, struct proxy_conn *c) {
   struct proxyrig *r = arg;
   r->accepted++;
+  if (r->record) proxy_conn_set_tag(c, record_begin(r->record, c, proxy_url(r->proxy)));
   if (r->on_accepted) r->on_accepted(r, c);
 }
 
 static void proxyrig_opened(void *arg, struct proxy_conn *c) {
   struct proxyrig *r = arg;
-  (void)c;
   r->opened++;
+  if (r->record) record_opened(proxy_conn_tag(c));
 }
 
 static void proxyrig_fired(void *arg, struct proxy_conn *c, const struct scope_firing *f) {
   struct proxyrig *r = arg;
-  (void)f;
   assert_non_null(c);
   r->fired++;
+  if (r->record) record_fired(proxy_conn_tag(c), f);
 }
 
 static void proxyrig_ended(void *arg, struct proxy_conn *c, const char *why) {
   struct proxyrig *r = arg;
   r->ended++;
   snprintf(r->why, sizeof r->why, "%s", why);
+  if (r->record) record_end(proxy_conn_tag(c), why);
   if (r->on_ended) r->on_ended(r, c);
 }
 
