@@ -96,12 +96,17 @@ static void evresolve_run(struct evloop_source *s, short what) {
   r->done(r->arg, r->found, r->count, &why);
 }
 
-/* What the system takes for an address though we do not ("127.1"), and what never exists (RFC 6761, 6.4). */
-static bool evresolve_known(struct evresolve *r, const char *port) {
+/* What never exists: below .invalid (RFC 6761, 6.4), or with a part that is empty (RFC 1035, 2.3.1). */
+static bool evresolve_never(const char *host) {
   static const char never[] = ".invalid";
+  size_t size = strlen(host), tail = sizeof never - 1;
+  return host[0] == '.' || strstr(host, "..") || (size >= tail && strcasecmp(host + size - tail, never) == 0);
+}
+
+/* What the system takes for an address though we do not ("127.1"), and what never exists. */
+static bool evresolve_known(struct evresolve *r, const char *port) {
   struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST }, *list = NULL;
-  size_t size = strlen(r->host), tail = sizeof never - 1;
-  bool known = size >= tail && strcasecmp(r->host + size - tail, never) == 0;
+  bool known = evresolve_never(r->host);
   r->code = known ? EAI_NONAME : 0;
   if (!known && getaddrinfo(r->host, port, &hints, &list) == 0) {
     known = true;
