@@ -135,14 +135,21 @@ static void lcontrol_options(lua_State *L, struct lcontrol *c, struct url *at, s
   lua_getfield(L, 1, "at");
   if (!control_address(luaL_checkstring(L, -1), at, &err)) luaL_error(L, "%s", err.text);
   lua_getfield(L, 1, "seed");
-  *o = (struct proxy_options){ .seed = (uint64_t)luaL_optinteger(L, -1, 0) };
+  *o = (struct proxy_options){ .seed = (uint64_t)luaL_optinteger(L, -1, 0), .closes = lcontrol_flag(L, "closes") };
+  lua_getfield(L, 1, "accept_max");
+  o->accepting.accept_max = (uint32_t)luaL_optinteger(L, -1, 0);
+  lua_getfield(L, 1, "connect_timeout_ns");
+  o->connect_timeout_ns = luaL_optinteger(L, -1, 0);
   if (lua_getfield(L, 1, "record") != LUA_TNIL) c->record = record_hold(lrecord_check(L, -1));
-  lua_pop(L, 3);
+  lua_pop(L, 5);
 }
 
-/* core.control{ at=, proxy=, hosts=, seed=, record=, json=, quiet=, line= } */
+/* core.control{ at=, proxy=, hosts=, seed=, record=, json=, quiet=, line=, and options of proxies } */
 static int lcontrol_new(lua_State *L) {
-  static const char *const names[] = { "at", "proxy", "hosts", "seed", "record", "json", "quiet", "line", NULL };
+  static const char *const names[] = {
+    "at", "proxy", "hosts", "seed", "record", "json", "quiet", "line", "closes", "accept_max", "connect_timeout_ns",
+    NULL
+  };
   struct err err;
   struct url at;
   struct proxy_options o;

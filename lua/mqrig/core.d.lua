@@ -160,6 +160,6 @@ function core.proxy(options) end
 --- What goes through proxies, as a file for packet analysers. record:close() -> true | nil, sentence
 function core.record(path, comment) end
 --- The HTTP interface to proxies. control:url(); control:summary() -> whether `proxy` is among them; control:close(). The proxy is called "mqtt" there.
----@param options { at=, proxy=core.proxy|nil, hosts={...}|nil, seed=, record=core.record|nil, json=, quiet=, line=fn(line) }
+---@param options { at=, proxy=core.proxy|nil, hosts={...}|nil, seed=, record=core.record|nil, json=, quiet=, line=fn(line), closes=, accept_max=, connect_timeout_ns= }
 function core.control(options) end
 function core.control_check(address) end       -- -> true | nil, sentence

@@ -22,6 +22,12 @@ local usage = {
   ["proxy ctl --url x:99999 list"] = '--url: bad port "99999"',
   ["proxy ctl --timeout soon list"] = "--timeout: a duration is seconds",
 }
+usage["proxy --control 8474 --fault 'up PUBLISH drop'"] = "LISTEN is missing"
+usage["proxy 127.0.0.1:0 --control 8474"] = "UPSTREAM is missing"
+usage["proxy --control 'a b'"] = '--control: "a b" is no address for the control interface'
+usage["proxy :0 :1 --refuse-by rest"] = '--refuse-by is reset or close, not "rest"'
+usage["proxy :0 :1 --max-connections 0"] = '--max-connections is a whole number from 1 on, not "0"'
+usage["proxy :0 :1 --connect-timeout 0"] = "--connect-timeout: more than no time is needed"
 for line, sentence in pairs(usage) do
   program.says(line, 2, nil, { "mqrig: ", sentence })
 end
@@ -90,6 +96,20 @@ scenario("every action is done, and shown", function(t)
   expect(refused("populate", "drive.lua")):matches "answers 400: "
 end)
 
+scenario("an upstream that is not there is an end of file where that is wanted", function(t)
+  local p = t:process { mqrig, "proxy", "127.0.0.1:0", "127.0.0.1:1", "--refuse-by", "close", "--connect-timeout", "2s",
+    "--max-connections", 3, "--control", 0 }
+  local port = p:wait_output "listening at tcp://127.0.0.1:(%d+)"
+  local url = p:wait_output "control at (http://%S+)"
+  ctl(t, 0, url, "create", "other", "-u", "127.0.0.1:1")
+  local other = ctl(t, 0, url, "inspect", "other"):match "127.0.0.1:(%d+)"
+  for _, at in ipairs { port, other } do
+    expect(t:raw_client({ url = "tcp://127.0.0.1:" .. at }):wait_closed()):equals "fin"
+  end
+  p:signal "TERM"
+  expect(p:wait()):equals(0)
+end)
+
 scenario("a server that is none, or says nothing", function(t)
   local peer = t:peer()
   local url = peer.url:gsub("^%a+", "http")
@@ -100,6 +120,6 @@ scenario("a server that is none, or says nothing", function(t)
 end)
 ]==])
 program.write("order.json", '[{"name": "third", "upstream": "127.0.0.1:1", "toxics": [{"type": "slicer"}]}]')
-program.says("run drive.lua", 0, "\n2 passed, 0 failed, 0 skipped", nil,
+program.says("run drive.lua", 0, "\n3 passed, 0 failed, 0 skipped", nil,
   ("MQRIG=%s MQRIG_PROXY=%s"):format(os.getenv "MQRIG", assert(os.getenv "MQRIG_PROXY", "MQRIG_PROXY is the server")))
 program.finish()

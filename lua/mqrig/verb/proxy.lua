@@ -5,6 +5,7 @@ local ctl = require "mqrig.verb.ctl"
 local environment = require "mqrig.environment"
 local task = require "mqrig.task"
 local text = require "mqrig.text"
+local units = require "mqrig.units"
 
 local M = { summary = "stand between clients and a broker, and break what rules say" }
 
@@ -53,6 +54,11 @@ the command line of a control interface.]])
     .. "may be repeated"):argname("NAME"):count "*"
   parser:option("--capture", "write what goes through as packets for an analyser (pcapng), faults as comments")
     :argname "FILE"
+  parser:option("--max-connections", "accept no more than so many at once (default: what the limit of descriptors "
+    .. "allows)"):argname "N"
+  parser:option("--connect-timeout", "for connecting to the upstream (default 10s)"):argname "D"
+  parser:option("--refuse-by", "what a client sees where the upstream cannot be reached (default reset)")
+    :argname "reset|close"
   parser:option("--seed", "what draws of rules begin with (default: a new one; it is printed)"):argname "N"
   parser:flag("--json", "JSON lines")
   parser:flag("--quiet", "no line for connections and firings")
@@ -102,6 +108,29 @@ local function seed_of(given)
   return seed, not seed and ('--seed is a whole number, not "%s"'):format(text.printable(given)) or nil
 end
 
+-- How it accepts and connects; nil, a sentence.
+local function check_connecting(arguments)
+  local how = { closes = arguments.refuse_by == "close" }
+  local most = arguments.max_connections
+  if most then
+    how.accept_max = math.tointeger(tonumber(most))
+    if not how.accept_max or how.accept_max < 1 or how.accept_max > 0x7fffffff then
+      return nil, ('--max-connections is a whole number from 1 on, not "%s"'):format(text.printable(most))
+    end
+  end
+  if arguments.connect_timeout then
+    local seconds, why = units.parse_duration(arguments.connect_timeout)
+    if why or seconds <= 0 then
+      return nil, "--connect-timeout: " .. (why or "more than no time is needed")
+    end
+    how.connect_timeout = seconds
+  end
+  if arguments.refuse_by and arguments.refuse_by ~= "reset" and not how.closes then
+    return nil, ('--refuse-by is reset or close, not "%s"'):format(text.printable(arguments.refuse_by))
+  end
+  return how
+end
+
 -- The addresses that are there, checked; nil, a sentence.
 local function check_addresses(arguments)
   local only_control = arguments.control and #arguments.fault == 0 and not arguments.script
@@ -129,6 +158,9 @@ local function check(arguments)
     if not good then
       sentence = sentence or ('--fault "%s": %s'):format(text.printable(rule), why)
     end
+  end
+  if options and not sentence then
+    options.how, sentence = check_connecting(arguments)
   end
   if options and not sentence then
     options.seed, sentence = seed_of(arguments.seed)
@@ -168,7 +200,9 @@ local function stripped(sentence)
 end
 
 function Running:open_proxy(stand, options, arguments)
-  local proxy = require("mqrig.proxy").new(stand, { url = options.url, upstream = options.upstream }, "proxy")
+  local how = options.how
+  local proxy = require("mqrig.proxy").new(stand, { url = options.url, upstream = options.upstream,
+    closes = how.closes, accept_max = how.accept_max, connect_timeout = how.connect_timeout }, "proxy")
   self.proxy = proxy
   for _, rule in ipairs(arguments.fault) do
     local added, sentence = pcall(proxy.link.rule, proxy.link, rule)
@@ -187,6 +221,8 @@ function Running:open_control(options, arguments)
   self.control = core.control {
     at = arguments.control, proxy = self.proxy and self.proxy.proxy, hosts = arguments.control_host,
     seed = options.seed, record = self.record, json = arguments.json, quiet = arguments.quiet, line = self.line,
+    closes = options.how.closes, accept_max = options.how.accept_max,
+    connect_timeout_ns = options.how.connect_timeout and math.floor(options.how.connect_timeout * 1e9),
   }
   local url = self.control:url()
   self.line(arguments.json and ('{"event":"control","url":"%s"}'):format(url) or "control at " .. url)
