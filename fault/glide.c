@@ -18,56 +18,53 @@ static void glide_count(struct stage *g) {
   g->lull = g->lulled = 0;
 }
 
-/* Whether the rule means the packet. Most rules mean one of many, and say how many they only count: `more` packets are
- * behind this one. */
-static bool glide_meets(struct side *s, struct stage *g, const struct unit *u, bool more) {
-  uint64_t at;
-  if (g->kind != WORDS_PACKETS || !(g->types >> (u->first >> 4) & 1)) return false;
-  if (g->lull > g->lulled) {
-    g->lulled++;
-    return false;
-  }
+/* Whether the rule means the packet, which begins `bytes`. */
+static bool glide_asks(struct side *s, struct stage *g, const struct frame *f, struct slice bytes) {
+  struct unit u = { .framed = true,
+                    .last = true,
+                    .first = f->first,
+                    .total = f->size,
+                    .index = s->framer.index + 1,
+                    .offset = s->framer.taken,
+                    .bytes = { .data = (uint8_t *)(uintptr_t)bytes.data, .end = f->size, .capacity = f->size } };
   glide_count(g);
-  bool means = stage_means(g, u, &at);
-  if (!means && more) g->lull = select_lull(g->rule, g->tally);
-  if (!means) return false;
-  s->met = g;
-  s->met_index = u->index;
-  s->met_at = at;
+  bool means = stage_means(g, &u, &s->met_at);
+  s->met = means ? g : NULL;
+  s->met_index = u.index;
+  if (!means && bytes.size > f->size) g->lull = select_lull(g->rule, g->tally);
+  return means;
+}
+
+/* Whether no rule means the packet. Counts, as far as the first that does. Most rules mean one of many, and say how
+ * many of the next they only count. */
+static bool glide_lets(struct side *s, const struct frame *f, struct slice bytes) {
+  for (size_t i = 1; i < s->count; i++) {
+    struct stage *g = s->stages[i];
+    if (g->kind != WORDS_PACKETS || !(g->types >> (f->first >> 4) & 1)) continue;
+    if (g->lull > g->lulled) g->lulled++;
+    else if (glide_asks(s, g, f, bytes)) return false;
+  }
   return true;
 }
 
-/* Whether no rule means the packet. Counts, as far as the first that does. */
-static bool glide_lets(struct side *s, const struct unit *u, bool more) {
-  for (size_t i = 1; i < s->count; i++)
-    if (glide_meets(s, s->stages[i], u, more)) return false;
-  return true;
-}
-
-/* The first packet of the bytes as a unit that borrows them; false if it is not there as a whole, or one that is kept
- * in mind. */
-static bool glide_look(const struct side *s, struct slice bytes, struct unit *u) {
-  struct frame f;
-  if (frame_read(bytes, &f) != FRAME_OK || f.size > bytes.size || f.size > INJECT_PACKET_MAX) return false;
-  if (s->up && f.first >> 4 == SPEC_CONNECT) return false;
-  u->first = f.first;
-  u->total = f.size;
-  u->index = s->framer.index + 1;
-  u->offset = s->framer.taken;
-  u->bytes = (struct buffer){ .data = (uint8_t *)(uintptr_t)bytes.data, .end = f.size, .capacity = f.size };
-  return true;
+/* The first packet of the bytes; false if it is not there as a whole, or one that is kept in mind. */
+static bool glide_look(const struct side *s, struct slice bytes, struct frame *f) {
+  if (bytes.size >= 2 && bytes.data[1] < 0x80) *f = (struct frame){ bytes.data[0], 2, 2u + bytes.data[1] };
+  else if (frame_read(bytes, f) != FRAME_OK) return false;
+  return f->size <= bytes.size && f->size <= INJECT_PACKET_MAX && !(s->up && f->first >> 4 == SPEC_CONNECT);
 }
 
 size_t glide_pass(struct side *s, struct slice bytes) {
-  struct unit u = { .framed = true, .last = true };
-  size_t n = 0;
+  struct frame f;
+  struct slice rest = bytes;
   if (!glide_is_possible(s)) return 0;
-  while (glide_look(s, slice_from(bytes, n), &u) && glide_lets(s, &u, bytes.size - n > u.total)) {
-    n += u.total;
+  while (glide_look(s, rest, &f) && glide_lets(s, &f, rest)) {
+    rest = slice_from(rest, f.size);
     s->framer.index++;
-    s->framer.taken += u.total;
+    s->framer.taken += f.size;
   }
   for (size_t i = 1; i < s->count; i++) glide_count(s->stages[i]);
+  size_t n = bytes.size - rest.size;
   if (n) side_emit(s, slice_first(bytes, n));
   return n;
 }
