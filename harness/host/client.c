@@ -176,8 +176,9 @@ static void client_dial_now(struct client *c);
 
 static void client_tick(struct client *c) {
   if (session_deadline(c->session) > client_now(c)) return;
-  if (c->timeline && session_output(c->session, client_now(c)).size) client_tell(c, EVENT_BEHIND, 0, 0, 0);
   session_tick(c->session, client_now(c));
+  bool pings = session_state(c->session) == SESSION_CONNECTED && !session_wants_close(c->session);
+  if (pings) client_tell(c, EVENT_PING, tap_is_midway(c->tap, TIMELINE_UP), 0, 0);
 }
 
 static void client_fire(void *arg) {

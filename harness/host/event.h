@@ -25,7 +25,8 @@ enum event_what {
   EVENT_REQUEST,      /* a subscribe or unsubscribe was taken */
   EVENT_RESULT,       /* the handler was told: value: the number of the operation, code: its result */
   EVENT_MESSAGE,      /* the handler was given a message: code: QoS, packet_id, value: event_content */
-  EVENT_BEHIND,       /* its time to act had come, and the transport had not yet taken what was to be written before */
+  EVENT_PING,         /* its time to ping had come: a PINGREQ waits to be taken by the transport; code 1: behind
+                         a packet of which a part was taken */
 
   /* Of one end of a connection. */
   EVENT_RAW,      /* bytes of a script go out here, among what this end says by itself */

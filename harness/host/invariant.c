@@ -158,7 +158,7 @@ static void invariant_pass_time(struct invariant *v, int64_t now_ns) {
 /* The connection ended within a packet that it was sending: what follows on the next one knows more of it. */
 static void invariant_cut(struct invend *end, const struct event *e) {
   unsigned type = (unsigned)e->code >> 4 & 15, qos = (unsigned)e->code >> 1 & 3;
-  if (end->client) end->client->behind = true;
+  if (end->client) end->client->cut = true;
   if (type != SPEC_PUBLISH || !qos) return;
   if (end->flow) end->flow->cut = true;
   if (end->client && !(end->flow->next != &end->flow->row && !e->packet_id)) invresult_cut(end->client, e->packet_id);

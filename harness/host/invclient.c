@@ -146,7 +146,7 @@ void invclient_event(struct invariant *v, struct invend *end, const struct event
   case EVENT_REQUEST: invresult_begin(v, c, e); break;
   case EVENT_RESULT: invresult_told(v, c, e); break;
   case EVENT_MESSAGE: invclient_message(v, c, e); break;
-  case EVENT_BEHIND: invclock_behind(v, c); break;
+  case EVENT_PING: invclock_ping(v, c, e->code); break;
   case EVENT_WANTED:
   case EVENT_SHELTERED: invclient_fate(c, e); break;
   default: break;

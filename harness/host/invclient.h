@@ -36,7 +36,8 @@ struct invclient {
   struct invend *end;
   uint8_t state; /* enum invclient_state */
   bool closing, clean, accepted, present;
-  bool wanted, sheltered, behind;
+  bool wanted, sheltered;
+  bool cut; /* the connection ended within a packet: it may have been busy with that */
   uint8_t connack;
   uint32_t inflight_max, buffered_max;
   uint64_t numbers; /* operations so far */

@@ -50,7 +50,7 @@ static void invclock_rest(struct invariant *v, struct invclient *c) {
 }
 
 void invclock_connected(struct invariant *v, struct invclient *c) {
-  c->behind = c->gave_up = false;
+  c->cut = c->gave_up = false;
   c->pinged_ns = -1;
   /* CONNECT was the last that went out. */
   c->idle.cause = c->end->last_sent;
@@ -59,53 +59,40 @@ void invclock_connected(struct invariant *v, struct invclient *c) {
 }
 
 static void invclock_expect_ping(struct invariant *v, const struct invclient *c, const char *instead) {
-  if (c->idle_late_ns < 0 || c->pinged_ns >= 0 || c->behind || invclock_is_skewed(v, c->idle.cause) || !c->end->judged)
+  if (c->idle_late_ns < 0 || c->pinged_ns >= 0 || c->cut || invclock_is_skewed(v, c->idle.cause) || !c->end->judged)
     return;
   invariant_breach(v, 29, c->end->who, c->idle.cause, "nothing was sent for longer than the keepalive of %u s, then %s",
                    c->end->keepalive_s, instead);
 }
 
-static void invclock_set_pong(struct invariant *v, struct invclient *c) {
+/* From here the timeout counts, whenever the transport takes it. */
+void invclock_ping(struct invariant *v, struct invclient *c, bool midway) {
+  const struct invend *end = c->end;
+  if (c->state != INVCLIENT_CONNECTED || !end->keepalive_s) return;
+  if (!midway) invclock_expect_ping(v, c, "PINGREQ");
+  if (end->judged && !invclock_is_skewed(v, end->last_sent) && v->now_ns - end->sent_ns < invclock_keepalive_ns(end))
+    invariant_breach(v, 29, end->who, end->last_sent, "it pings %.3f s after another packet, at a keepalive of %u s",
+                     (double)(v->now_ns - end->sent_ns) / INVCLOCK_SECOND_NS, end->keepalive_s);
+  invariant_stop(v, &c->idle);
   c->pong.cause = v->number;
   c->pinged_ns = v->now_ns;
-  invariant_set(v, &c->pong, v->now_ns + invclock_ping_timeout_ns(c->end));
-}
-
-void invclock_behind(struct invariant *v, struct invclient *c) {
-  if (c->state != INVCLIENT_CONNECTED || c->pinged_ns >= 0) return;
-  c->behind = true;
-  invariant_stop(v, &c->idle);
-  invclock_set_pong(v, c);
-}
-
-static void invclock_ping(struct invariant *v, struct invclient *c) {
-  const struct invend *end = c->end;
-  if (!end->judged) return;
-  if (!c->behind && !invclock_is_skewed(v, end->last_sent) && v->now_ns - end->sent_ns < invclock_keepalive_ns(end))
-    invariant_breach(v, 29, end->who, end->last_sent,
-                     "PINGREQ was sent %.3f s after another packet, at a keepalive of %u s",
-                     (double)(v->now_ns - end->sent_ns) / INVCLOCK_SECOND_NS, end->keepalive_s);
-  if (c->pinged_ns < 0) invclock_set_pong(v, c);
+  invariant_set(v, &c->pong, v->now_ns + invclock_ping_timeout_ns(end));
 }
 
 static void invclock_client_sent(struct invariant *v, struct invclient *c, const struct packet *p) {
   if (c->state != INVCLIENT_CONNECTED) return;
   if (p->raw.size < INVCLOCK_LARGE) invclock_expect_ping(v, c, spec_packet(p->type)->name);
-  if (p->type == SPEC_PINGREQ) invclock_ping(v, c);
-  c->behind = c->behind && p->type != SPEC_PINGREQ;
   invclock_rest(v, c);
 }
 
-/* Ended by this end without a word, for a socket that had failed: then a PINGRESP was overdue. The PINGREQ was
- * made a little before it went out. */
+/* Ended by this end without a word, for a socket that had failed: then a PINGRESP was overdue. */
 void invclock_lost(struct invariant *v, struct invclient *c, int reason) {
   const struct invend *end = c->end;
   bool judged = end->judged && !end->deaf && end->keepalive_s;
   if (judged) invclock_expect_ping(v, c, "the connection was lost");
   if (!judged || reason != SESSION_LOST_SOCKET || !c->gave_up) return;
   if (c->pinged_ns < 0) invariant_breach(v, 29, end->who, 0, "it gave the connection up, and no PINGRESP was due");
-  else if (!invclock_is_skewed(v, c->pong.cause) &&
-           v->now_ns - c->pinged_ns < invclock_ping_timeout_ns(end) - v->options.slack_ns)
+  else if (!invclock_is_skewed(v, c->pong.cause) && v->now_ns - c->pinged_ns < invclock_ping_timeout_ns(end))
     invariant_breach(v, 29, end->who, c->pong.cause, "it gave the connection up %.3f s after PINGREQ",
                      (double)(v->now_ns - c->pinged_ns) / INVCLOCK_SECOND_NS);
 }
@@ -114,7 +101,7 @@ void invclock_stop(struct invariant *v, struct invclient *c) {
   invariant_stop(v, &c->idle);
   invariant_stop(v, &c->pong);
   c->idle_late_ns = c->pinged_ns = -1;
-  c->behind = false;
+  c->cut = false;
 }
 
 /* A broker. */

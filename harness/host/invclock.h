@@ -11,8 +11,8 @@ void invclock_init(struct invclient *c);
 void invclock_connected(struct invariant *v, struct invclient *c);
 void invclock_lost(struct invariant *v, struct invclient *c, int reason);
 void invclock_stop(struct invariant *v, struct invclient *c);
-/* Its PINGREQ waits behind what the transport has not taken. */
-void invclock_behind(struct invariant *v, struct invclient *c);
+/* EVENT_PING; `midway`: its code. */
+void invclock_ping(struct invariant *v, struct invclient *c, bool midway);
 
 void invclock_sent(struct invariant *v, struct invend *end, const struct packet *p);
 void invclock_heard(struct invariant *v, struct invend *end, const struct packet *p);
