@@ -296,6 +296,7 @@ static void relay_init_side(struct relay *r, struct relay_side *s) {
 }
 
 static void relay_push(struct relay *r, struct relay_scope *j) {
+  chain_settle(r->upstream.chain);
   struct inject_past up = track_past(&r->up), down = track_past(&r->down);
   j->joined = true;
   inject_push(r->upstream.chain, inject_join(j->scope, j->tag, true, &up, &down, buffer_slice(&r->connect)));

@@ -503,6 +503,7 @@ void client_on_chain(struct client *c, void (*fn)(void *arg, struct chain *chain
 }
 
 struct slice client_partial_out(const struct client *c) {
+  if (c->chain) chain_settle(c->chain);
   return session_partial_out(c->session);
 }
 

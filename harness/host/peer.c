@@ -523,6 +523,7 @@ bool peer_conn_send(struct peer_conn *c, struct slice bytes) {
 }
 
 struct slice peer_conn_partial_out(const struct peer_conn *c) {
+  if (c->chain) chain_settle(c->chain);
   return c->broker ? broker_partial_out(c->broker) : slice_of(NULL, 0);
 }
 

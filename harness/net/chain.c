@@ -153,6 +153,12 @@ bool chain_is_wrapped(const struct chain *c) {
   return false;
 }
 
+void chain_settle(struct chain *c) {
+  pump_enter(c);
+  pump_settle(c);
+  pump_leave(c);
+}
+
 struct filter *chain_find(const struct chain *c, const struct filter_ops *ops) {
   struct filter *f = c->outermost;
   while (f && f->ops != ops) f = f->inner;

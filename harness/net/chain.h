@@ -46,6 +46,10 @@ void chain_push_outer(struct chain *c, struct filter *f);
 /* Whether there is a filter that wraps: next to the stream are other bytes than next to the owner. */
 bool chain_is_wrapped(const struct chain *c);
 
+/* Before a filter is put in next to the owner of a connection that is up: what is on its way already counts as taken.
+ */
+void chain_settle(struct chain *c);
+
 /* The outermost filter of that kind, or NULL. */
 struct filter *chain_find(const struct chain *c, const struct filter_ops *ops);
 

@@ -32,7 +32,8 @@ struct filter;
 
 struct filter_ops {
   const char *name;
-  /* Takes bytes going that way; returns how many (fewer: no room, the rest waits outside). */
+  /* Takes bytes going that way; returns how many (fewer: no room, the rest waits outside). A filter may look at bytes,
+   * send what it makes of them, and take them once that has gone: they are still the first when it is asked again. */
   size_t (*take)(struct filter *f, enum chain_direction d, struct slice bytes, int64_t now_ns);
   /* An end arrived behind the bytes taken. Called at most once with CHAIN_FIN and at most once with another end in a
    * direction. */
@@ -58,6 +59,8 @@ struct filter {
   bool writing;
   /* Set by a filter whose CHAIN_RESET is for one end only: the other is closed in order. */
   bool spares_owner, spares_stream;
+  /* Set by the chain: what it has looked at is to be taken now, all of it and nothing more. */
+  bool settle;
   /* Set by a filter that ends the connection itself, before its CHAIN_RESET or CHAIN_FIN goes in: what the owner is
    * told
    * (`how` is STREAM_FIN with CHAIN_FIN). Lives as long as the filter. */

@@ -204,6 +204,10 @@ static bool pump_is_shut(const struct chain *c) {
   return c->asked_passed || c->done || c->innermost->passed[CHAIN_OUT];
 }
 
+static bool pump_is_stopped(const struct chain *c) {
+  return c->dead || c->stalled || c->resetting || c->vanished || !c->stream;
+}
+
 /* True: the innermost filter took something of the owner's. */
 static bool pump_take_owner(struct chain *c, size_t *budget) {
   if (pump_is_shut(c) || *budget == 0) return false;
@@ -214,6 +218,15 @@ static bool pump_take_owner(struct chain *c, size_t *budget) {
   if (n && !c->dead) c->owner->wrote(c->arg, n);
   *budget -= n;
   return n > 0;
+}
+
+void pump_settle(struct chain *c) {
+  size_t all = SIZE_MAX;
+  struct filter *f = c->innermost;
+  if (!f || pump_is_stopped(c)) return;
+  f->settle = true;
+  pump_take_owner(c, &all);
+  f->settle = false;
 }
 
 /* True: the owner's end went on. Behind its bytes, unless those can never go on. */
@@ -246,10 +259,6 @@ static void pump_move_out(struct chain *c) {
   if (c->dead || !any) return;
   if (budget == 0) c->kicked = true;
   pump_look_in(c);
-}
-
-static bool pump_is_stopped(const struct chain *c) {
-  return c->dead || c->stalled || c->resetting || c->vanished || !c->stream;
 }
 
 /* The next bytes for the stream, from the outermost filter or, without one, from the owner. After a half-close there

@@ -42,7 +42,7 @@ struct chain {
   enum chain_end asked, asked_passed; /* by the owner; given to the innermost filter */
   enum chain_end done;                /* on the stream */
   enum chain_end came, came_passed;   /* from the stream; given to the outermost filter */
-  unsigned stalled; /* enum chain_staller bits */
+  unsigned stalled;                   /* enum chain_staller bits */
   bool dead, paused, reading_stopped, deaf, resetting, vanished, closing_now;
   bool kicked, owes_fin, owes_closed, owes_failure; /* for the next turn */
   bool owes_shut, owes_vanished;
@@ -59,6 +59,9 @@ void pump_tap(const struct chain *c, enum chain_direction d, enum chain_end end)
 /* Moves what can be moved towards the stream and returns what it is to write; does ends that are due. */
 struct slice pump_out(struct chain *c);
 void pump_discard(struct chain *c); /* takes the owner's output for nothing */
+
+/* The innermost filter takes what it has looked at. */
+void pump_settle(struct chain *c);
 
 /* Moves what can be moved towards the owner: in turns only. */
 void pump_in(struct chain *c);

@@ -317,8 +317,9 @@ static size_t tls_take_in(struct tls *t, struct slice bytes, int64_t now_ns) {
 /* What a record carries counts as taken once all of the record has gone on: until then the owner keeps it, and knows,
  * when the connection is lost, that nobody can have read it. */
 static size_t tls_take_out(struct tls *t, struct slice bytes, int64_t now_ns) {
-  if (!t->up || t->failure || t->asked || buffer_size(&t->out) || !bytes.size) return 0;
-  if (t->carried) {
+  bool settle = t->filter.settle;
+  if (!t->up || t->failure || t->asked || (buffer_size(&t->out) && !settle) || !bytes.size) return 0;
+  if (t->carried || settle) {
     size_t n = t->carried < bytes.size ? t->carried : bytes.size;
     t->carried = 0;
     return n;

@@ -26,8 +26,10 @@ struct ws {
   struct buffer in, out, control, pong;
   struct rng rng;
   uint64_t frame_in_max;
-  uint64_t left; /* payload bytes to come of the frame in progress */
-  size_t unread; /* bytes that the codec has and has not given back */
+  uint64_t left;     /* payload bytes to come of the frame in progress */
+  size_t unread;     /* bytes that the codec has and has not given back */
+  size_t head, tail; /* of the frame that goes out: bytes of its header, and of the owner's, that have not gone on */
+  size_t passed;     /* the owner's bytes that have, and that it was not told of */
   int64_t parting_ns;
   enum chain_end came, asked; /* ends that arrived from either side */
   uint8_t opcode;             /* of the frame in progress */
@@ -308,12 +310,33 @@ static size_t ws_take_in(struct ws *w, struct slice bytes, int64_t now_ns) {
   return ws_is_deaf(w) ? bytes.size : taken;
 }
 
+/* A frame's bytes are taken as they go on. */
 static size_t ws_take_out(struct ws *w, struct slice bytes) {
+  size_t done = w->passed;
   if (w->close_sent) return bytes.size;
-  if (w->open || w->broken || buffer_size(&w->out)) return 0;
+  if (w->filter.settle) {
+    done += w->tail;
+    w->tail = 0;
+  }
+  if (done) {
+    w->passed = 0;
+    return done < bytes.size ? done : bytes.size;
+  }
+  if (w->filter.settle || w->open || w->broken || buffer_size(&w->out)) return 0;
   struct slice payload = slice_first(bytes, WS_FRAME_OUT);
   ws_pack(w, &(struct ws_frame){ .opcode = WS_BINARY, .fin = true, .payload = payload });
-  return payload.size;
+  w->head = buffer_size(&w->out) - payload.size;
+  w->tail = payload.size;
+  return 0;
+}
+
+/* How much of the owner's is in what went on: the frame stands first in `out`. */
+static void ws_count(struct ws *w, size_t n) {
+  size_t head = n < w->head ? n : w->head;
+  size_t tail = n - head < w->tail ? n - head : w->tail;
+  w->head -= head;
+  w->tail -= tail;
+  w->passed += tail;
 }
 
 /* The filter. */
@@ -356,6 +379,7 @@ static void ws_gave(struct filter *f, enum chain_direction d, size_t n, int64_t 
   struct ws *w = ws_cast(f);
   (void)now_ns;
   buffer_consume(d == CHAIN_IN ? &w->in : &w->out, n);
+  if (d == CHAIN_OUT) ws_count(w, n);
   if (w->broken && !buffer_size(&w->out) && f->chain) chain_kick(f->chain);
 }
 

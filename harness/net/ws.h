@@ -2,7 +2,7 @@
  *
  * Frames and packets know nothing of each other (MQTT 6.0): a frame carries what there is to write, up to WS_FRAME_OUT
  * bytes, and what comes in frames is handed on as it comes. Nothing is taken from the owner before the handshake is
- * through, nor while a frame waits: what was handed over is at most one frame ahead of the transport.
+ * through; then what is in a frame is taken as the frame goes on, byte by byte.
  *
  * A Close from the other end goes in as CHAIN_FIN with its code as the sentence; an end of the owner's goes out behind
  * a Close (1000). There is no half of a WebSocket: what the owner writes after its CHAIN_FIN is lost, as on any stream.
