@@ -57,6 +57,7 @@ static void simdial_hang_up(struct simend *e) {
     simend_die(peer);
     simend_release(peer);
   }
+  list_remove(&peer->queued);
   peer->state = SIMEND_NONE;
 }
 

@@ -17,6 +17,7 @@ struct simlisten {
   struct simevent event;
   struct hash_node found;
   struct evaddress_brief address;
+  struct list_node callers;     /* ends of a Unix socket for which there is no room */
   struct list_node half, queue; /* ends that wait for the caller's last word; to be accepted */
   size_t waiting, backlog;      /* how many in both */
   uint32_t alive, accept_max;
@@ -98,16 +99,17 @@ static void simlisten_update(struct simlisten *l) {
   else if (!list_holds(&l->event.parked)) list_append(&simlisten_host(l)->parked, &l->event.parked);
 }
 
-/* It is called again later: nobody has answered. */
-static void simlisten_again(struct simend *e, int64_t asked_ns) {
+/* Nobody answers: it is called again at the time of the next retry. Who calls a Unix socket waits for room. */
+static void simlisten_again(struct simlisten *l, struct simend *e, int64_t asked_ns) {
   struct simworld *w = simend_world(e);
   struct simend *caller = e->peer;
-  int64_t at_ns = w->now_ns + SIMLISTEN_AGAIN_NS;
-  if (!e->is_unix) {
-    at_ns = simpipe_retry_ns(SIMPIPE_SYN, asked_ns, w->now_ns + 1); /* the next, not the one that has just come */
-    if (at_ns == NET_NEVER) return;
-    at_ns += simlink_arrival(w, caller->link, 0, caller->key, caller->sends++) - w->now_ns;
+  if (e->is_unix) {
+    list_append(&l->callers, &e->queued);
+    return;
   }
+  int64_t at_ns = simpipe_retry_ns(SIMPIPE_SYN, asked_ns, w->now_ns + 1);
+  if (at_ns == NET_NEVER) return;
+  at_ns += simlink_arrival(w, caller->link, 0, caller->key, caller->sends++) - w->now_ns;
   simpipe_push(w, &caller->out, SIMPIPE_SYN, 0, at_ns)->sent_ns = asked_ns;
   simend_schedule(e);
 }
@@ -137,8 +139,17 @@ void simlisten_call(struct simend *e, int64_t asked_ns) {
   if (l && simlisten_host(l) != simend_host(e)) l = NULL;
   if (simworld_happens(w, way->no_answer, SIMWORLD_NO_ANSWER, e->key, 0)) return;
   if (!l || simworld_happens(w, way->refuse, SIMWORLD_REFUSE, e->key, 0)) simlisten_refuse(e);
-  else if (l->muted || l->waiting > l->backlog) simlisten_again(e, asked_ns);
+  else if (l->muted || l->waiting > l->backlog) simlisten_again(l, e, asked_ns);
   else simlisten_answer(l, e);
+}
+
+/* There may be room for those who wait for it. */
+static void simlisten_room(struct simlisten *l) {
+  while (l->waiting <= l->backlog && !list_empty(&l->callers)) {
+    struct simend *e = LIST_OWNER(list_first(&l->callers), struct simend, queued);
+    list_remove(&e->queued);
+    simlisten_answer(l, e);
+  }
 }
 
 void simlisten_called(struct simend *e) {
@@ -179,6 +190,7 @@ static void simlisten_accept(struct simlisten *l) {
   list_remove(&e->queued);
   l->waiting--;
   l->alive++;
+  simlisten_room(l);
   if (e->state == SIMEND_QUEUED) e->state = SIMEND_OPEN;
   l->listener.handler->accepted(l->listener.arg, &e->stream);
   if (!e->released) simend_schedule(e);
@@ -206,6 +218,7 @@ void simlisten_left(struct simlisten *l, struct simend *e) {
   if (list_holds(&e->queued)) {
     list_remove(&e->queued);
     l->waiting--;
+    if (!l->closed) simlisten_room(l);
     return;
   }
   l->alive--;
@@ -266,6 +279,7 @@ struct net_listener *simlisten_new(struct net *n, const struct url *u, const str
   l->accept_max = options->accept_max;
   l->send_buffer = options->send_buffer;
   l->receive_buffer = options->receive_buffer;
+  list_init(&l->callers);
   list_init(&l->half);
   list_init(&l->queue);
   hash_add(&h->world->listener_table, &l->found, simlisten_value(&a));
@@ -301,6 +315,10 @@ void simlisten_free(struct net_listener *listener) {
   oscall_drop(listener->net, &listener->hook);
   hash_remove(&w->listener_table, &l->found);
   l->closed = true;
+  for (struct list_node *n = list_first(&l->callers); n; n = list_first(&l->callers)) {
+    list_remove(n);
+    simdial_refused(LIST_OWNER(n, struct simend, queued)->peer, ECONNREFUSED);
+  }
   simlisten_drop_all(&l->half);
   simlisten_drop_all(&l->queue);
   l->alive--;

@@ -8,7 +8,6 @@
 #define SIMLISTEN_PASS_MAX   64    /* accepted in one turn */
 #define SIMLISTEN_PORT_FIRST 20000 /* of those that are given out */
 #define SIMLISTEN_PORTS      12768
-#define SIMLISTEN_AGAIN_NS   10000000 /* between two tries at a full backlog of a Unix socket */
 
 struct simlisten;
 
