@@ -173,7 +173,7 @@ static void proxy_main_print_help(void) {
   }
   printf("\nSIGUSR1 prints the counts so far; SIGINT and SIGTERM end it, with a summary.\n"
          "Exit status: 0 ended by a signal, 1 a rule with must_fire did not fire as often, 2 wrong usage,\n"
-         "5 the environment (an address that cannot be listened at).\n");
+         "5 the environment (an address that cannot be listened at, a capture that cannot be written).\n");
 }
 
 static const struct proxy_main_option *proxy_main_find(const char *name, size_t size) {

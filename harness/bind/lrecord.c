@@ -1,7 +1,5 @@
 #include "bind/lrecord.h"
 
-#include <time.h>
-
 #include "bind/lworld.h"
 #include "fault/record.h"
 
@@ -51,14 +49,11 @@ static int lrecord_close(lua_State *L) {
 /* core.record(path, comment); raises with a sentence */
 static int lrecord_new(lua_State *L) {
   struct err err;
-  struct timespec now;
   struct lworld *w = lworld_enter(L);
   const char *path = luaL_checkstring(L, 1), *comment = luaL_checkstring(L, 2);
-  clock_gettime(CLOCK_REALTIME, &now);
   struct lrecord *r = lua_newuserdatauv(L, sizeof *r, 0);
   *r = (struct lrecord){ 0 };
-  int64_t epoch_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - net_now(w->net);
-  r->record = record_new(w->net, path, epoch_ns, comment, &err);
+  r->record = record_new(w->net, path, lworld_epoch_ns(L), comment, &err);
   if (!r->record) return luaL_error(L, "%s", err.text);
   lworld_keep(w, &r->item, lrecord_end);
   luaL_setmetatable(L, LRECORD);

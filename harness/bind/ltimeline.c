@@ -1,7 +1,5 @@
 #include "bind/ltimeline.h"
 
-#include <time.h>
-
 #include "bind/lpacket.h"
 #include "bind/lworld.h"
 #include "host/capture.h"
@@ -197,12 +195,9 @@ static int ltimeline_hashes(lua_State *L) {
   return 1;
 }
 
-/* What the time is since 1970 where the monotonic clock is 0. */
 static int64_t ltimeline_epoch_ns(lua_State *L) {
-  struct timespec now;
-  if (timeline_rolling(ltimeline_check(L))) return LWORLD_EPOCH_S * 1000000000; /* of a virtual world */
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - net_now(lworld_enter(L)->net);
+  bool is_virtual = timeline_rolling(ltimeline_check(L));
+  return is_virtual ? LWORLD_EPOCH_S * 1000000000 : lworld_epoch_ns(L);
 }
 
 /* (path, comment) -> true | nil, sentence */

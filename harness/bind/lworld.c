@@ -297,6 +297,12 @@ static int lworld_on_error(lua_State *L) {
   return 0;
 }
 
+int64_t lworld_epoch_ns(lua_State *L) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - net_now(lworld_enter(L)->net);
+}
+
 void lworld_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction index, lua_CFunction gc) {
   luaL_newmetatable(L, name);
   lua_newtable(L);

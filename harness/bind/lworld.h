@@ -67,6 +67,9 @@ void lworld_later(lua_State *L);
 void lworld_push_timeline(lua_State *L);
 void lworld_use_timeline(lua_State *L, int index, struct timeline *t);
 
+/* What the time is since 1970 where the net's clock is 0: for captures only. */
+int64_t lworld_epoch_ns(lua_State *L);
+
 /* A class: a metatable of that name whose __index is `methods`, with `meta` merged into it. Its finalizer is `gc`,
  * which is also
  * __close. Each may be NULL. */
