@@ -6,10 +6,10 @@
 #include "base/mem.h"
 #include "base/near.h"
 
-#define RULEPARSE_SHOWN_MAX         40 /* of a token in a sentence */
-#define RULEPARSE_WHAT              "what it is about (packet names with commas, any, bytes, connect, accept, close)"
-#define RULEPARSE_DIRECTION_OR_WHAT "a direction (up, down, both), sys, or " RULEPARSE_WHAT
-#define RULEPARSE_CALLS             "an own system call (socket, connect, accept, send, recv, alloc)"
+#define RULEPARSE_SHOWN_MAX     40 /* of a token in a sentence */
+#define RULEPARSE_WHAT          "what it is about (packet names with commas, any, bytes, connect, accept, close, tls)"
+#define RULEPARSE_WHERE_OR_WHAT "a direction (up, down, both), sys, or " RULEPARSE_WHAT
+#define RULEPARSE_CALLS         "an own system call (socket, connect, accept, send, recv, alloc)"
 
 struct ruleparse_token {
   struct slice text; /* without quotes */
@@ -28,9 +28,11 @@ struct ruleparse {
 static const struct {
   const char *name;
   enum words_place place;
-} ruleparse_places[] = {
-  { "bytes", WORDS_BYTES }, { "connect", WORDS_CONNECT }, { "accept", WORDS_ACCEPT }, { "close", WORDS_END }
-};
+} ruleparse_places[] = { { "bytes", WORDS_BYTES },
+                         { "connect", WORDS_CONNECT },
+                         { "accept", WORDS_ACCEPT },
+                         { "close", WORDS_END },
+                         { "tls", WORDS_TLS } };
 static const struct {
   const char *name;
   unsigned directions;
@@ -131,7 +133,7 @@ static bool ruleparse_fail_what(struct ruleparse *p, const struct ruleparse_toke
     names[n++] = ruleparse_directions[i].name;
   if (first) names[n++] = "sys";
   names[n] = NULL;
-  return ruleparse_fail(p, t, first ? RULEPARSE_DIRECTION_OR_WHAT : RULEPARSE_WHAT, ruleparse_near(t->text, names));
+  return ruleparse_fail(p, t, first ? RULEPARSE_WHERE_OR_WHAT : RULEPARSE_WHAT, ruleparse_near(t->text, names));
 }
 
 /* The next name between commas; its data is NULL when there is none any more. */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "fault/inject_fields.h"
+#include "fault/tlsrule.h"
 
 struct scope *scope_new(uint64_t seed, void (*fired)(void *arg, const struct scope_firing *f), void *arg) {
   struct scope *s = mem_zero(sizeof *s);
@@ -171,6 +172,19 @@ static bool scope_knows_after(const struct scope *s, const struct rule *r, struc
                  (int)after->args[0].text.size, (const char *)after->args[0].text.data);
 }
 
+static bool scope_accepts_tls(const struct scope *s, const struct rule *r, struct err *err) {
+  const struct rule_term *action = rule_action(r);
+  const char *name = s->place.name ? s->place.name : "this place";
+  if (r->place != WORDS_TLS) return true;
+  if (!s->place.tls) return err_set(err, "`tls` cannot be done: %s has no TLS of its own", name);
+  if (action->word == WORDS_CERT && !s->place.shows_cert)
+    return err_set(err,
+                   "`cert` cannot be done: %s shows the certificate of its option tls, as in tls = "
+                   "pki:faulty(\"expired\", \"client\")",
+                   name);
+  return tlsrule_check(action, err);
+}
+
 static bool scope_accepts(const struct scope *s, const struct rule *r, struct err *err) {
   if (s->live >= SCOPE_RULES_MAX)
     return err_set(err, "%d rules are installed here, and that is the most", SCOPE_RULES_MAX);
@@ -179,7 +193,7 @@ static bool scope_accepts(const struct scope *s, const struct rule *r, struct er
   if (rule_term(r, WORDS_REWRITE) && !r->hooks.rewrite)
     return err_set(err, "`rewrite` needs a function, which only a script can give");
   return scope_has_words(r, err) && scope_accepts_entry(s, r, err) && scope_accepts_calls(s, r, err) &&
-         scope_knows_after(s, r, err);
+         scope_accepts_tls(s, r, err) && scope_knows_after(s, r, err);
 }
 
 static bool scope_is_muting(const struct rule *r) {

@@ -49,6 +49,7 @@ struct scope_place {
   const char *name;                                     /* "a client's link" */
   bool never_connects, never_accepts;                   /* rules on connect, on accept would never be asked */
   uint32_t calls;                                       /* a bit for each enum oscall that a hook is asked about */
+  bool tls, shows_cert;                                 /* its connections may be TLS; and show any certificate */
   bool upstream;                                        /* asks on SCOPE_DEAD_UPSTREAM */
   bool (*mute)(void *arg, bool muted, struct err *err); /* the listener answers nobody any more; NULL: no listener */
   void *arg;

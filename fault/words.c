@@ -17,7 +17,8 @@
 #define WORDS_DATA    (WORDS_PACKETS | WORDS_BYTES)
 #define WORDS_UP      (WORDS_DATA | WORDS_END)
 #define WORDS_ALL     (WORDS_UP | WORDS_ENTRY)
-#define WORDS_COUNTED (WORDS_PACKETS | WORDS_END | WORDS_ENTRY | WORDS_CALLS)
+#define WORDS_COUNTED (WORDS_PACKETS | WORDS_END | WORDS_ENTRY | WORDS_CALLS | WORDS_TLS)
+#define WORDS_ANY     (WORDS_ALL | WORDS_CALLS | WORDS_TLS)
 
 /* Arguments. */
 #define WORDS_ONE(kind)                                                                                                \
@@ -49,6 +50,7 @@
 #define WORDS_BEGUN   "times count from the beginning of a connection, and there is none yet"
 #define WORDS_COMING                                                                                                   \
   "only what is coming in can be refused (connect, accept): a connection that is up can be ended by rst, fin or close"
+#define WORDS_OF_TLS    "it is about TLS: say tls in place of packets"
 #define WORDS_OWN_CALLS "only own system calls come up short or fail: sys send, or in Lua c.sys:on(\"send\")"
 
 /* Rows, by the kind of word. */
@@ -65,7 +67,7 @@
 #define WORDS_ACTS_AT(name, args, where, why)                                                                          \
   { name, WORDS_ACTION, args, where, why, .placed = true }
 #define WORDS_OBLIGES(name, args)                                                                                      \
-  { name, WORDS_OBLIGATION, args, WORDS_ALL | WORDS_CALLS, "" }
+  { name, WORDS_OBLIGATION, args, WORDS_ANY, "" }
 
 static const struct words_row words_rows[WORDS_IDS] = {
   [WORDS_QOS] = WORDS_SELECTOR("qos", VALUE_QOS, WORDS_OF_PUBLISH),
@@ -81,7 +83,7 @@ static const struct words_row words_rows[WORDS_IDS] = {
                    .needs = "packets have properties in MQTT 5.0 only, and this version speaks 3.1.1" },
   [WORDS_WHERE] = { "where", WORDS_WHICH, WORDS_ALONE, WORDS_PACKETS, WORDS_SELECTS },
 
-  [WORDS_AFTER] = { "after", WORDS_OCCURRENCE, WORDS_ONE(VALUE_TEXT), WORDS_ALL | WORDS_CALLS, "" },
+  [WORDS_AFTER] = { "after", WORDS_OCCURRENCE, WORDS_ONE(VALUE_TEXT), WORDS_ANY, "" },
   [WORDS_DURING] = { "during", WORDS_OCCURRENCE, WORDS_TWO(VALUE_DURATION), WORDS_UP, WORDS_BEGUN },
   [WORDS_AT] = { "at", WORDS_OCCURRENCE, WORDS_ONE(VALUE_DURATION), WORDS_UP, WORDS_BEGUN, .expects = true },
   [WORDS_FIRST] = WORDS_OCCURS("first", WORDS_ALONE),
@@ -142,23 +144,22 @@ static const struct words_row words_rows[WORDS_IDS] = {
   [WORDS_ERRNO] = WORDS_ACTS("errno", WORDS_ONE(VALUE_ERROR), WORDS_CALLS, WORDS_OWN_CALLS),
   [WORDS_FAIL] = WORDS_ACTS("fail", WORDS_ALONE, WORDS_CALLS, WORDS_OWN_CALLS),
 
+  [WORDS_CERT] = WORDS_ACTS("cert", WORDS_ONE(VALUE_TEXT), WORDS_TLS, WORDS_OF_TLS),
+  [WORDS_ALERT] = WORDS_ACTS("alert", WORDS_WITH(VALUE_TEXT, VALUE_TEXT), WORDS_TLS, WORDS_OF_TLS),
+  [WORDS_STALL_AT] = WORDS_ACTS("stall_at", WORDS_WITH(VALUE_TEXT, VALUE_DURATION), WORDS_TLS, WORDS_OF_TLS),
+  [WORDS_CLOSE_WITHOUT_NOTIFY] = WORDS_ACTS("close_without_notify", WORDS_ALONE, WORDS_TLS, WORDS_OF_TLS),
+
   [WORDS_MUST_FIRE] = WORDS_OBLIGES("must_fire", WORDS_MAYBE(VALUE_COUNT)),
   [WORDS_MAY_FIRE] = WORDS_OBLIGES("may_fire", WORDS_ALONE),
   [WORDS_NAME] = WORDS_OBLIGES("name", WORDS_ONE(VALUE_TEXT)),
 };
 
-#define WORDS_NEED_TLS "it is about TLS, which connections of this version do not have"
 #define WORDS_NEED_SIM "it exists in simulation only, and this is a real network"
 #define WORDS_NEED_SYS "it is an own system call, which has no direction: say sys in place of one, in Lua c.sys"
 
 static const struct {
   const char *name, *needs;
 } words_absents[] = {
-  { "tls", WORDS_NEED_TLS },
-  { "cert", WORDS_NEED_TLS },
-  { "alert", WORDS_NEED_TLS },
-  { "stall_at", WORDS_NEED_TLS },
-  { "close_without_notify", WORDS_NEED_TLS },
   { "loss", "packets of the network are lost in simulation only, and are sent again by TCP: what it costs is a delay" },
   { "partition", WORDS_NEED_SIM },
   { "oneway", WORDS_NEED_SIM },

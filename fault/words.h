@@ -1,7 +1,7 @@
 /* words: the vocabulary of rules: selectors, occurrences, positions, actions, obligations.
  *
- * One row a word: its part of the sentence, its arguments, where it makes sense, and what to say where it does not. The
- * order of the table is the order of the canonical text. What a word does is a row of select.c or action.c.
+ * One row a word: its part of the sentence, arguments, where it makes sense, and what to say elsewhere. Their order is
+ * that of the canonical text. What a word does is a row of select.c, action.c, syscall.c or tlsrule.c.
  */
 #ifndef MQRIG_WORDS_H
 #define MQRIG_WORDS_H
@@ -10,7 +10,6 @@
 #include "net/oscall.h"
 
 #define WORDS_ARGS_MAX 2
-
 enum words_part {
   WORDS_WHICH = 1,
   WORDS_OCCURRENCE = 2,
@@ -69,6 +68,10 @@ enum words_id {
   WORDS_SHORT,
   WORDS_ERRNO,
   WORDS_FAIL,
+  WORDS_CERT,
+  WORDS_ALERT,
+  WORDS_STALL_AT,
+  WORDS_CLOSE_WITHOUT_NOTIFY,
   WORDS_MUST_FIRE,
   WORDS_MAY_FIRE,
   WORDS_NAME,
@@ -82,14 +85,14 @@ enum words_place {
   WORDS_END = 4,
   WORDS_CONNECT = 8,
   WORDS_ACCEPT = 16,
-  WORDS_CALLS = 32
+  WORDS_CALLS = 32,
+  WORDS_TLS = 64
 };
 #define WORDS_ENTRY (WORDS_CONNECT | WORDS_ACCEPT)
-
 #define WORDS_ALLOC OSCALLS /* behind the own system calls of enum oscall: the memory that they need */
 
 struct words_arg {
-  enum value_kind kind; /* VALUE_NONE: there is no such argument */
+  enum value_kind kind; /* VALUE_NONE: none */
   bool optional;
 };
 
@@ -106,14 +109,12 @@ struct words_row {
 };
 
 const struct words_row *words_row(enum words_id id);
-
 /* The word of that name, or WORDS_IDS; of two words with one name the first. */
 enum words_id words_find(struct slice name);
 enum words_id words_twin(enum words_id id); /* the other word of that name, or WORDS_IDS */
 const char *words_call(unsigned call);      /* enum oscall, or WORDS_ALLOC: "send" */
 
-/* A word, or what a rule is about, that is spoken of elsewhere and is none here: the sentence says what it needs. NULL:
- * no such word either. */
+/* What a word that is spoken of elsewhere and is none here needs; NULL: no such word either. */
 const char *words_absent(struct slice name);
 
 #endif

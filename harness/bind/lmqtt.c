@@ -9,6 +9,7 @@
 #include "mqtt/outcome.h"
 #include "mqtt/topic.h"
 #include "mqtt/utf8.h"
+#include "net/tls.h"
 
 #define LMQTT_MESSAGE           "mqrig.mqttmessage"
 #define LMQTT_CLIENT_ID_MAX     255
@@ -280,6 +281,9 @@ static int lmqtt_connect(lua_State *L) {
   if (c->imp && lclient_other_imp(c)) return luaL_error(L, "profile imp allows one connected client at a time");
   free(c->client_id);
   c->client_id = mem_copy(o.client_id);
+  struct tls_orders orders;
+  const char *cert;
+  if (u.tls && c->link && lscope_tls(c->link, client_who(c->client), &orders, &cert)) transport.orders = &orders;
   if (!client_connect(c->client, &u, &transport, &o, &err)) return luaL_error(L, "%s", err.text);
   lclient_set_running(c, true);
   return 0;

@@ -6,6 +6,7 @@
 #include "bind/ltls.h"
 #include "bind/lws.h"
 #include "host/peer.h"
+#include "net/tls.h"
 
 #define LPEER             "mqrig.core.peer"
 #define LPEER_CONN        "mqrig.core.conn"
@@ -16,6 +17,7 @@
  * `conns`. */
 struct lpeer {
   struct lworld_item item;
+  struct tls_orders orders; /* of the connection that begins */
   struct lworld *world;
   struct net *net; /* of its host */
   struct peer *peer;
@@ -105,6 +107,31 @@ static void lpeer_enter(struct lpeer *p, struct lpeer_conn *c) {
     chain_stall(chain, CHAIN_STALL_ENTRY, true);
     net_timer_set(c->net, &c->gate, net_now(c->net) + delay_ns);
   }
+}
+
+/* Asks the script's library for a certificate of that kind; without an answer it has raised, and nothing changes. */
+static void lpeer_show(struct lpeer *p, const char *kind, struct transport_options *o) {
+  lua_State *L = p->world->L;
+  if (!lpeer_push(p)) return;
+  if (lua_getfield(L, -1, "cert") != LUA_TNIL) {
+    lua_pushstring(L, kind);
+    if (lworld_call(p->world, 1, 1)) {
+      struct tlsconfig *config = ltls_given(L, -1);
+      if (config) o->tls = config;
+      lua_pop(L, 1);
+    }
+  } else {
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+}
+
+static void lpeer_begins(void *arg, struct peer_conn *conn, struct transport_options *o) {
+  struct lpeer *p = arg;
+  const char *cert;
+  if (!o->tls || !lscope_tls(p->scope, peer_conn_who(conn), &p->orders, &cert)) return;
+  o->orders = &p->orders;
+  if (cert) lpeer_show(p, cert, o);
 }
 
 static void lpeer_accepted(void *arg, struct peer_conn *conn) {
@@ -292,6 +319,7 @@ static int lpeer_new(lua_State *L) {
   struct lpeer *p = lua_newuserdatauv(L, sizeof *p, 1);
   *p = (struct lpeer){ .world = w, .net = w->host };
   p->handler = (struct peer_handler){
+    .begins = lpeer_begins,
     .accepted = lpeer_accepted,
     .packet = scripted ? lpeer_packet : NULL,
     .taken = lpeer_taken,
@@ -313,6 +341,8 @@ static int lpeer_new(lua_State *L) {
   luaL_setmetatable(L, LPEER);
   p->scope = lscope_new(L, p, lpeer_each);
   scope_set_place(lscope_engine(p->scope), &(struct scope_place){ .name = "a peer",
+                                                                  .tls = u.tls,
+                                                                  .shows_cert = true,
                                                                   .never_connects = true,
                                                                   .calls = 1u << OSCALL_ACCEPT | LSCOPE_CALLS,
                                                                   .mute = lpeer_mute,
@@ -417,6 +447,10 @@ static int lpeer_on_accept(lua_State *L) {
 
 static int lpeer_on_end(lua_State *L) {
   return lpeer_set(L, "end");
+}
+
+static int lpeer_on_cert(lua_State *L) {
+  return lpeer_set(L, "cert");
 }
 
 static int lpeer_on_trouble(lua_State *L) {
@@ -524,23 +558,15 @@ static int lpeer_conn_scope(lua_State *L) {
 
 void lpeer_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-    { "url", lpeer_url },
-    { "scope", lpeer_scope },
-    { "stop", lpeer_stop },
-    { "kill", lpeer_kill },
-    { "start", lpeer_start },
-    { "pause", lpeer_pause },
-    { "forget", lpeer_forget },
-    { "count", lpeer_count },
-    { "stats", lpeer_stats },
-    { "conn", lpeer_conn_of },
-    { "handler", lpeer_handler },
-    { "on_accept", lpeer_on_accept },
-    { "on_end", lpeer_on_end },
-    { "on_trouble", lpeer_on_trouble },
-    { "on_taken", lpeer_on_taken },
-    { "close", lpeer_gc },
-    { NULL, NULL },
+    { "url", lpeer_url },         { "scope", lpeer_scope },
+    { "stop", lpeer_stop },       { "kill", lpeer_kill },
+    { "start", lpeer_start },     { "pause", lpeer_pause },
+    { "forget", lpeer_forget },   { "count", lpeer_count },
+    { "stats", lpeer_stats },     { "conn", lpeer_conn_of },
+    { "handler", lpeer_handler }, { "on_accept", lpeer_on_accept },
+    { "on_end", lpeer_on_end },   { "on_trouble", lpeer_on_trouble },
+    { "on_cert", lpeer_on_cert }, { "on_taken", lpeer_on_taken },
+    { "close", lpeer_gc },        { NULL, NULL },
   };
   static const luaL_Reg conn_methods[] = {
     { "send", lpeer_conn_send },   { "number", lpeer_conn_number },

@@ -9,6 +9,8 @@
 #include "fault/inject.h"
 #include "fault/relay.h"
 #include "fault/syscall.h"
+#include "fault/tlsrule.h"
+#include "net/tls.h"
 
 #define LSCOPE      "mqrig.core.scope"
 #define LSCOPE_RULE "mqrig.core.rule"
@@ -164,6 +166,38 @@ void lscope_join(struct lscope *s, const struct lscope_conn *conn) {
 
 enum scope_entry lscope_enter(struct lscope *s, bool accept, int64_t *delay_ns) {
   return scope_enter(s->scope, accept, net_now(s->world->net), delay_ns);
+}
+
+static void lscope_tls_done(void *arg, enum tls_order order) {
+  static const enum tlsrule_action actions[TLS_ORDERS] = {
+    [TLS_STALL] = TLSRULE_STALL,
+    [TLS_ALERT] = TLSRULE_ALERT,
+    [TLS_CLOSE] = TLSRULE_CLOSE,
+  };
+  tlsrule_done(arg, actions[order]);
+}
+
+static void lscope_tls_free(void *arg) {
+  tlsrule_free(arg);
+}
+
+bool lscope_tls(struct lscope *s, uint32_t who, struct tls_orders *to, const char **cert) {
+  struct tlsrule *t = tlsrule_new(s->scope, s->world->net, (void *)(uintptr_t)who);
+  *cert = NULL;
+  if (!t) return false;
+  if (t->cert) tlsrule_done(t, TLSRULE_CERT);
+  *cert = t->cert;
+  *to = (struct tls_orders){
+    .stall_at = t->stall_at,
+    .stall_ns = t->stall_ns,
+    .alert = t->alert,
+    .alert_at = t->alert_at,
+    .close_without_notify = t->close_without_notify,
+    .done = lscope_tls_done,
+    .free = lscope_tls_free,
+    .arg = t,
+  };
+  return true;
 }
 
 /* What a script adds to a rule: functions, kept in the registry. */

@@ -56,6 +56,11 @@ struct oscall_hook *lscope_hook(struct lscope *s, uint32_t who);
 /* What the place's rules on "connect" (or "accept") say to a connection that is to be. */
 enum scope_entry lscope_enter(struct lscope *s, bool accept, int64_t *delay_ns);
 
+/* What the place's rules on "tls" have a connection that is to begin do wrong, as its filter takes it; `cert` is a kind
+ * of certificate to be shown, or NULL. False: nothing. */
+struct tls_orders;
+bool lscope_tls(struct lscope *s, uint32_t who, struct tls_orders *to, const char **cert);
+
 /* An action on one chain, by name at `index` ("rst", "fin", "vanish", "stall", "resume", "close"); raises for another
  * name, or where it cannot be done. It goes on the timeline as done to `who`. */
 void lscope_act(lua_State *L, int index, uint32_t who, struct chain *chain);

@@ -219,6 +219,20 @@ struct tlsconfig *ltls_config(lua_State *L, int index, enum tlsconfig_role role,
   return c->config;
 }
 
+/* core.tls_server { tls = options }: the same as a value, for a peer that shows another certificate. */
+static int ltls_server(lua_State *L) {
+  ltls_config(L, 1, TLSCONFIG_SERVER, false);
+  lua_getfield(L, LUA_REGISTRYINDEX, LTLS_MADE);
+  lua_getfield(L, 1, "tls");
+  lua_rawget(L, -2);
+  return 1;
+}
+
+struct tlsconfig *ltls_given(lua_State *L, int index) {
+  struct ltls_config *c = luaL_testudata(L, index, LTLS_CONFIG);
+  return c ? c->config : NULL;
+}
+
 /* core.trust(ca): whom clients trust that say nothing of TLS; nil: whom the system trusts. */
 static int ltls_trust(lua_State *L) {
   lua_settop(L, 1);
@@ -327,9 +341,11 @@ void ltls_open(lua_State *L) {
     { "ca", ltls_pki_ca },     { "crl", ltls_pki_crl },  { "stranger", ltls_pki_stranger },
     { "pair", ltls_pki_pair }, { "close", ltls_pki_gc }, { NULL, NULL },
   };
-  static const luaL_Reg functions[] = {
-    { "pki", ltls_pki_new }, { "pki_kinds", ltls_kinds }, { "trust", ltls_trust }, { NULL, NULL }
-  };
+  static const luaL_Reg functions[] = { { "pki", ltls_pki_new },
+                                        { "pki_kinds", ltls_kinds },
+                                        { "trust", ltls_trust },
+                                        { "tls_server", ltls_server },
+                                        { NULL, NULL } };
   ltls_open_made(L);
   lworld_class(L, LTLS_CONFIG, NULL, NULL, ltls_gc);
   lworld_class(L, LTLS_PKI, methods, NULL, ltls_pki_gc);

@@ -10,6 +10,9 @@
  * world ends, or the table is collected: who keeps it takes a reference. Raises. */
 struct tlsconfig *ltls_config(lua_State *L, int index, enum tlsconfig_role role, bool needed);
 
+/* What core.tls_server gave, or NULL. */
+struct tlsconfig *ltls_given(lua_State *L, int index);
+
 void ltls_open(lua_State *L);
 
 #endif

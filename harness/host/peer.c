@@ -309,6 +309,7 @@ static struct chain *peer_conn_chain_new(struct peer_conn *c) {
   struct chain *chain = chain_new(p->net, &peer_stream, c);
   transport.note = peer_conn_note;
   transport.arg = c;
+  if (p->handler.begins) p->handler.begins(p->arg, c, &transport);
   bool pushed = transport_server(chain, p->net, &p->url, &transport, NULL);
   assert(pushed); /* peer_new has asked */
   return chain;

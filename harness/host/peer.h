@@ -24,6 +24,8 @@ enum peer_verdict {
 };
 
 struct peer_handler {
+  /* A connection is to begin: what its transport is to do can be changed. May be NULL. */
+  void (*begins)(void *arg, struct peer_conn *c, struct transport_options *o);
   void (*accepted)(void *arg, struct peer_conn *c); /* before any byte; filters can be put into peer_conn_chain */
   /* Each whole packet that came in and can be taken apart. NULL: nothing is framed here, the broker gets the bytes. */
   enum peer_verdict (*packet)(void *arg, struct peer_conn *c, const struct packet *p);

@@ -13,6 +13,7 @@
 #include "net/chain.h"
 #include "net/tlsconfig_fields.h"
 #include "net/tlsidle.h"
+#include "net/tlsname.h"
 #include "net/tlstext.h"
 
 #if MBEDTLS_VERSION_MAJOR < 3
@@ -82,7 +83,7 @@ static void tls_fail(struct tls *t, int64_t now_ns, const char *text) {
 }
 
 static void tls_explain_alert(const struct tls *t, struct err *to) {
-  const char *name = tlstext_alert(t->ssl.TLS_FIELD(in_msg)[1]);
+  const char *name = tlsname_alert(t->ssl.TLS_FIELD(in_msg)[1]);
   char number[16];
   snprintf(number, sizeof number, "%d", t->ssl.TLS_FIELD(in_msg)[1]);
   err_set(to, "the %s %s: TLS alert %s", tls_other(t), t->up ? "ended the connection" : "refused the TLS handshake",
@@ -183,7 +184,7 @@ static bool tls_is_warning(int alert) {
 
 static void tls_obey_alert(struct tls *t, int64_t now_ns) {
   char text[96];
-  int alert = tlstext_alert_of(t->orders.alert);
+  int alert = tlsname_alert_of(t->orders.alert);
   t->alerted = true;
   mbedtls_ssl_send_alert_message(
       &t->ssl, tls_is_warning(alert) ? MBEDTLS_SSL_ALERT_LEVEL_WARNING : MBEDTLS_SSL_ALERT_LEVEL_FATAL,
@@ -420,6 +421,7 @@ static void tls_free(struct filter *filter) {
   buffer_fini(&t->out);
   buffer_fini(&t->in);
   tlsconfig_free(t->config);
+  if (t->orders.free) t->orders.free(t->orders.arg);
   free(t->server);
   free(t->fault);
   free(t->failure);

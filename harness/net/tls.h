@@ -25,6 +25,7 @@ struct tls_orders {
   const char *alert;
   bool close_without_notify;
   void (*done)(void *arg, enum tls_order order); /* may be NULL */
+  void (*free)(void *arg);                       /* with the filter; may be NULL */
   void *arg;
 };
 
@@ -34,7 +35,7 @@ struct tls_options {
   uint16_t port;                             /* with the host: under which a session is kept */
   void (*note)(void *arg, const char *what); /* a handshake that was done; may be NULL */
   void *arg;
-  const struct tls_orders *orders; /* may be NULL; its texts are checked (tlstext.h) and live as long as the filter */
+  const struct tls_orders *orders; /* may be NULL; its texts are checked (tlsname.h) and live as long as the filter */
 };
 
 struct filter *tls_new(const struct tls_options *o);

@@ -5,74 +5,12 @@
 #include <mbedtls/ssl.h>
 #include <stdio.h>
 
-#include "base/near.h"
-
-static const char *const tlstext_alerts[] = {
-  [0] = "close_notify",
-  [10] = "unexpected_message",
-  [20] = "bad_record_mac",
-  [21] = "decryption_failed",
-  [22] = "record_overflow",
-  [30] = "decompression_failure",
-  [40] = "handshake_failure",
-  [41] = "no_certificate",
-  [42] = "bad_certificate",
-  [43] = "unsupported_certificate",
-  [44] = "certificate_revoked",
-  [45] = "certificate_expired",
-  [46] = "certificate_unknown",
-  [47] = "illegal_parameter",
-  [48] = "unknown_ca",
-  [49] = "access_denied",
-  [50] = "decode_error",
-  [51] = "decrypt_error",
-  [70] = "protocol_version",
-  [71] = "insufficient_security",
-  [80] = "internal_error",
-  [86] = "inappropriate_fallback",
-  [90] = "user_canceled",
-  [100] = "no_renegotiation",
-  [109] = "missing_extension",
-  [110] = "unsupported_extension",
-  [112] = "unrecognized_name",
-  [113] = "bad_certificate_status_response",
-  [115] = "unknown_psk_identity",
-  [116] = "certificate_required",
-  [120] = "no_application_protocol",
-};
-#define TLSTEXT_ALERTS (int)(sizeof tlstext_alerts / sizeof *tlstext_alerts)
-
-const char *tlstext_alert(int number) {
-  return number >= 0 && number < TLSTEXT_ALERTS ? tlstext_alerts[number] : NULL;
-}
-
-int tlstext_alert_of(const char *name) {
-  for (int i = 0; i < TLSTEXT_ALERTS; i++) {
-    if (tlstext_alerts[i] && strcmp(tlstext_alerts[i], name) == 0) return i;
-  }
-  return -1;
-}
-
-bool tlstext_check_alert(const char *name, struct err *err) {
-  const char *names[TLSTEXT_ALERTS + 1];
-  size_t count = 0;
-  for (int i = 0; i < TLSTEXT_ALERTS; i++) {
-    if (!tlstext_alerts[i]) continue;
-    if (strcmp(tlstext_alerts[i], name) == 0) return true;
-    names[count++] = tlstext_alerts[i];
-  }
-  names[count] = NULL;
-  const char *near = near_name(name, names);
-  return err_set(err, "there is no TLS alert \"%.64s\"%s%s%s", name, near ? ": did you mean \"" : "", near ? near : "",
-                 near ? "\"?" : "");
-}
-
 struct tlstext_message {
   int state;
   const char *name;
 };
 
-/* A name stands in the order of a handshake; both sides' Certificate and Finished have one name each. */
+/* Both sides' Certificate and Finished have one name each. */
 static const struct tlstext_message tlstext_messages[] = {
   { MBEDTLS_SSL_CLIENT_HELLO, "ClientHello" },
   { MBEDTLS_SSL_SERVER_HELLO, "ServerHello" },
@@ -89,22 +27,12 @@ static const struct tlstext_message tlstext_messages[] = {
   { MBEDTLS_SSL_SERVER_CHANGE_CIPHER_SPEC, "ServerChangeCipherSpec" },
   { MBEDTLS_SSL_SERVER_FINISHED, "ServerFinished" },
 };
-#define TLSTEXT_MESSAGES (sizeof tlstext_messages / sizeof *tlstext_messages)
 
 const char *tlstext_message(int state) {
-  for (size_t i = 0; i < TLSTEXT_MESSAGES; i++) {
+  for (size_t i = 0; i < sizeof tlstext_messages / sizeof *tlstext_messages; i++) {
     if (tlstext_messages[i].state == state) return tlstext_messages[i].name;
   }
   return NULL;
-}
-
-bool tlstext_check_message(const char *name, struct err *err) {
-  char all[TLSTEXT_MESSAGES * 26] = "";
-  for (size_t i = 0, used = 0; i < TLSTEXT_MESSAGES; i++) {
-    if (strcmp(tlstext_messages[i].name, name) == 0) return true;
-    used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i ? ", " : "", tlstext_messages[i].name);
-  }
-  return err_set(err, "there is no handshake message \"%.64s\": they are %s", name, all);
 }
 
 const char *tlstext_error(int code) {

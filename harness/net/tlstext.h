@@ -1,5 +1,4 @@
-/* tlstext: what TLS has names and sentences for: alerts, handshake messages, faults of certificates, errors of mbedTLS.
- */
+/* tlstext: what TLS has sentences for: states of a handshake, faults of certificates, errors of mbedTLS. */
 #ifndef MQRIG_TLSTEXT_H
 #define MQRIG_TLSTEXT_H
 
@@ -8,16 +7,8 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-/* "handshake_failure", as RFC 8446 6 and RFC 5246 7.2 call it; NULL: no such alert. And back; -1. */
-const char *tlstext_alert(int number);
-int tlstext_alert_of(const char *name);
-
 /* What is expected in a state of mbedTLS's handshake: "ClientHello"; NULL: nothing that goes on the wire. */
 const char *tlstext_message(int state);
-/* Whether there is a message of that name; else the sentence lists them. */
-bool tlstext_check_message(const char *name, struct err *err);
-bool tlstext_check_alert(const char *name, struct err *err);
-
 /* An error of mbedTLS's, without its trimmings. Borrowed until the next call. */
 const char *tlstext_error(int code);
 

@@ -1122,6 +1122,32 @@ function rule_sentence:no_answer() end
 ---@return rule
 function rule_sentence:dead_upstream() end
 
+--- Action, on "tls" of a peer whose certificate is of `t:pki`: it shows one of that kind in its place: "expired",
+--- "not_yet_valid", "wrong_host", "untrusted", "self_signed", "revoked", "weak". Nobody resumes a session then.
+---@param kind string
+---@return rule
+function rule_sentence:cert(kind) end
+
+--- Action, on "tls": sends the alert of that name, such as "internal_error", once the handshake is over, or in place of
+--- a message of it, such as "ServerHello". All but warnings end the connection.
+---@param name string
+---@param message? string
+---@return rule
+function rule_sentence:alert(name, message) end
+
+--- Action, on "tls": the handshake stands still before that message, its own or the other end's, so long; without a
+--- duration for good. ClientHello, ServerHello, Certificate, ServerKeyExchange, CertificateRequest, ServerHelloDone,
+--- ClientCertificate, ClientKeyExchange, CertificateVerify, ChangeCipherSpec, ClientFinished, NewSessionTicket,
+--- ServerChangeCipherSpec, ServerFinished.
+---@param message string
+---@param d? duration
+---@return rule
+function rule_sentence:stall_at(message, d) end
+
+--- Action, on "tls": when this end ends the connection in order, it does not say close_notify before.
+---@return rule
+function rule_sentence:close_without_notify() end
+
 --- Action: takes the packet away.
 ---@return rule
 function rule_sentence:drop() end

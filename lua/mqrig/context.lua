@@ -273,7 +273,7 @@ function Context:random(low, high)
   return self.rng:integer(low, high)
 end
 
-local private = "broker_starting on_client sink progress out name own keep_log keep_rule keep_builder own_pki transport"
+local private = "broker_starting on_client sink progress out name own keep_log keep_rule keep_builder own_pki pkis transport"
 M.meta = object.class("t", Context, computed, "params seed net", private)
 
 --- `settings`: choice, params, seed, net, faults (rule texts for every client's link), name.
@@ -301,6 +301,7 @@ function M.new(scheduler, timeline, settings)
     id_prefix = "mq" .. rng:word(11),
     rng = rng,
     transport = settings.transport,
+    pkis = {},
     fault_texts = settings.faults,
     fault_groups = groups,
     sink = settings.log,

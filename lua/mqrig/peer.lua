@@ -5,6 +5,7 @@ local blame = require "mqrig.blame"
 local link = require "mqrig.link"
 local log = require "mqrig.log"
 local object = require "mqrig.object"
+local pki = require "mqrig.pki"
 local play = require "mqrig.play"
 local rule = require "mqrig.rule"
 local transport = require "mqrig.transport"
@@ -225,7 +226,7 @@ function computed:sys()
   return place
 end
 
-M.meta = object.class("peer", Peer, computed, "url name", "peer")
+M.meta = object.class("peer", Peer, computed, "url name", "peer tls")
 M.meta.__close = Peer.close
 
 local function listen(self, peer)
@@ -244,6 +245,9 @@ local function listen(self, peer)
       play.ended(line, tostring(why))
     end
     self.lines:add(("connection %d ended: %s\n"):format(conn:number(), tostring(why)))
+  end)
+  peer:on_cert(function(kind)
+    return core.tls_server { tls = pki.replaced(self.scenario, self.tls, kind) }
   end)
   peer:on_trouble(function(sentence)
     self.lines:add(sentence .. "\n")
@@ -272,6 +276,7 @@ function M.new(scenario, options, name, scripted)
   given.url, given.tls = transport.listen(scenario, options, scripted and "t:peer" or "t:builtin")
   given.ws = websocket.options(options.ws)
   self.peer = blame.call(simulation.at, self.name, core.peer, given)
+  self.tls = given.tls
   self.url = self.peer:url()
   listen(self, self.peer)
   scenario:own(self)

@@ -95,6 +95,23 @@ function computed:client()
   return pair(self, "client", "good")
 end
 
+--- The TLS options with a certificate of that kind in place of the one that they have, from the same PKI.
+function M.replaced(scenario, tls, kind)
+  for _, pki in ipairs(scenario.pkis) do
+    for _, own in next, pki.pairs do
+      if own.cert == tls.cert then
+        local other = {}
+        for name, value in next, tls do
+          other[name] = value
+        end
+        other.cert, other.key = pki:faulty(kind).cert, pki:faulty(kind).key
+        return other
+      end
+    end
+  end
+  failure.raise { message = ('the rule cert "%s" needs a peer whose certificate is of t:pki()'):format(kind) }
+end
+
 M.meta = object.class("pki", Pki, computed, "", "pki pairs files file_count directory")
 M.meta.__close = Pki.close
 
@@ -106,6 +123,7 @@ function M.new(scenario, options)
     files = {},
     file_count = 0,
   }, M.meta)
+  scenario.pkis[#scenario.pkis + 1] = self
   scenario:own(self)
   return self
 end

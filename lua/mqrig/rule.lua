@@ -212,7 +212,7 @@ M.builder_meta = object.class("rule", Builder, nil, nil, "hooks")
 
 local Place = {}
 
-local packets = 'packets, or "any", "bytes", "connect", "accept", "close"'
+local packets = 'packets, or "any", "bytes", "connect", "accept", "close", "tls"'
 local about = { up = packets, down = packets, both = packets, sys = 'own system calls ("send", "recv")' }
 
 --- What the rule is about: a packet's name, several, "any", "bytes", "connect", "accept", "close"; of a `sys` own

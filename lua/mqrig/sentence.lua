@@ -182,19 +182,18 @@ M.actions = {
   short = { "size" },
   errno = { "text" },
   fail = {},
+  cert = { "text" },
+  alert = { "text", "text?" },
+  stall_at = { "text", "duration?" },
+  close_without_notify = {},
 }
 
 M.obligations = { must_fire = { "integer?" }, may_fire = {}, name = { "text" } }
 
-local needs_tls = "it is about TLS, which connections of this version do not have"
 local of_network = "it is done by the network, not by a rule: rig.net:partition(a, b), :oneway(a, b), :loss(p), :heal()"
 
 --- Words that can do nothing here, and why.
 M.absent = {
-  cert = needs_tls,
-  alert = needs_tls,
-  stall_at = needs_tls,
-  close_without_notify = needs_tls,
   loss = of_network,
   partition = of_network,
   oneway = of_network,

@@ -286,7 +286,7 @@ static void test_8_what_cannot_be_done_says_so(void **state) {
     const struct scope_place *place;
     const char *why;
   } rows[] = {
-    { "up tls alert", NULL, "TLS" },
+    { "tls alert internal_error", &link, "a client's link has no TLS of its own" },
     { "up any close_without_notify", NULL, "TLS" },
     { "up any loss 0.5", NULL, "simulation only" },
     { "up any heal", NULL, "simulation only" },

@@ -134,8 +134,9 @@ static const struct {
   { "up PUBLISH split uniform(9,7)", "column 18:", "uniform(100,300)" },
   { "up PUBLISH split uniform(1ms,7ms)", "column 18:", "from 1" },
   { "close inject hex:00 at_byte 3", "column 21: \"at_byte\"", "no bytes here" },
-  { "tls alert", "column 1: \"tls\" cannot be done", "about TLS" },
-  { "up any cert expired", "column 8: \"cert\" cannot be done", "about TLS" },
+  { "tls alert", "column 10: the rule ends here", "expected a word" },
+  { "up any cert expired", "column 8: \"cert\" makes no sense on any", "about TLS" },
+  { "tls drop", "column 5: \"drop\" makes no sense on tls", "" },
   { "up any loss 0.1", "column 8: \"loss\" cannot be done", "in simulation only" },
   { "up any partition", "column 8: \"partition\"", "in simulation only" },
   { "up PUBLISH dup", "column 15:", "true or false (a selector), or how many times more" },
@@ -260,8 +261,9 @@ static bool same_value(const struct value *a, const struct value *b) {
 }
 
 static bool same_rule(const struct rule *a, const struct rule *b) {
-  if (a->place != b->place || a->types != b->types || a->calls != b->calls || a->term_count != b->term_count) return false;
-  if (!(a->place & WORDS_ENTRY) && a->directions != b->directions) return false;
+  if (a->place != b->place || a->types != b->types || a->calls != b->calls || a->term_count != b->term_count)
+    return false;
+  if (!(a->place & (WORDS_ENTRY | WORDS_TLS)) && a->directions != b->directions) return false;
   for (size_t i = 0; i < a->term_count; i++) {
     if (a->terms[i].word != b->terms[i].word) return false;
     for (size_t k = 0; k < WORDS_ARGS_MAX; k++)
@@ -273,19 +275,20 @@ static bool same_rule(const struct rule *a, const struct rule *b) {
 /* Random sentences of all words: what is accepted prints to a text that is the same rule and prints the same. */
 static void test_inverse(void **state) {
   (void)state;
-  static const char *const whats[] = { "PUBLISH",   "any",     "bytes",          "accept",
-                                       "close",     "connect", "PUBACK,PUBLISH", "CONNECT,AUTH,DISCONNECT",
-                                       "recv,send", "alloc" };
+  static const char *const whats[] = {
+    "PUBLISH",   "any",   "bytes", "accept", "close", "connect", "PUBACK,PUBLISH", "CONNECT,AUTH,DISCONNECT",
+    "recv,send", "alloc", "tls"
+  };
   static const char *const wheres[] = { "", "up ", "down ", "both ", "sys " };
   unsigned met[WORDS_IDS] = { 0 };
   struct rng rng = { 11 };
   unsigned accepted = 0;
-  for (int round = 0; round < 100000; round++) {
+  for (int round = 0; round < 130000; round++) {
     char text[RULE_TEXT_MAX], once[RULE_TEXT_MAX], twice[RULE_TEXT_MAX];
     struct printer p;
     struct err err;
     printer_init(&p, text, sizeof text);
-    printer_put(&p, "%s%s", wheres[rng_below(&rng, 5)], whats[rng_below(&rng, 10)]);
+    printer_put(&p, "%s%s", wheres[rng_below(&rng, 5)], whats[rng_below(&rng, 11)]);
     for (uint64_t n = rng_below(&rng, 5); n > 0; n--) append_word(&rng, &p, (enum words_id)rng_below(&rng, WORDS_IDS));
     append_word(&rng, &p, (enum words_id)(WORDS_DELAY + rng_below(&rng, WORDS_MUST_FIRE - WORDS_DELAY)));
     if (words_find(slice_text("dup")) != WORDS_DUP || words_twin(WORDS_DUP) != WORDS_COPY) fail();

@@ -1,0 +1,15 @@
+/* tlsname: what TLS calls its alerts and the messages of a handshake. */
+#ifndef MQRIG_TLSNAME_H
+#define MQRIG_TLSNAME_H
+
+#include "base/err.h"
+
+/* "handshake_failure", as RFC 8446 6 and RFC 5246 7.2 call it; NULL: no such alert. And back; -1. */
+const char *tlsname_alert(int number);
+int tlsname_alert_of(const char *name);
+
+/* False with a sentence that suggests the near name, or lists them. */
+bool tlsname_check_alert(const char *name, struct err *err);
+bool tlsname_check_message(const char *name, struct err *err);
+
+#endif

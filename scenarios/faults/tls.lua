@@ -1,0 +1,123 @@
+-- Faults of TLS, as rules on `tls`: what a handshake does wrong, and how a connection ends without a word.
+
+local rig = require "mqrig"
+local mqtt, scenario, expect = rig.mqtt, rig.scenario, rig.expect
+
+-- Whether a line of the timeline holds this text.
+local function told(t, text)
+  for _, line in ipairs(t.timeline:lines(200)) do
+    if line:find(text, 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+local certificates = {
+  { "expired", "expired on 2020-12-31" },
+  { "wrong_host", "does not match the server's certificate" },
+  { "untrusted", "is not trusted" },
+}
+
+for _, row in ipairs(certificates) do
+  scenario(("a broker shows a certificate that is %s, once"):format(row[1]), { tags = { "tls", "faults" } }, function(t)
+    local peer = t:peer { transport = "tls" }
+    peer.down:on("tls"):first():cert(row[1])
+    local c = t:client { broker = peer }
+    expect(c:try_connect()):equals(mqtt.FAILURE)
+    expect(told(t, row[2])):is_true()
+    expect(c:try_connect()):equals(0)
+  end)
+end
+
+scenario("a broker ends a connection by an alert", { tags = { "tls", "faults" } }, function(t)
+  local peer = t:peer { transport = "tls" }
+  peer.down:on("tls"):first():alert("internal_error")
+  local c = t:client { broker = peer }
+  expect(c:try_connect()):equals(mqtt.FAILURE)
+  expect(told(t, "the server ended the connection: TLS alert internal_error")):is_true()
+  c:connect()
+end)
+
+scenario("a broker refuses a handshake by an alert", { tags = { "tls", "faults" } }, function(t)
+  local peer = t:peer { transport = "tls" }
+  peer.down:on("tls"):first():alert("handshake_failure", "ServerHello")
+  local c = t:client { broker = peer }
+  expect(c:try_connect()):equals(mqtt.FAILURE)
+  expect(told(t, "the server refused the TLS handshake: TLS alert handshake_failure")):is_true()
+end)
+
+scenario("a warning breaks nothing", { tags = { "tls", "faults" } }, function(t)
+  local peer = t:peer { transport = "tls" }
+  peer.down:on("tls"):nth(1):alert("no_renegotiation")
+  t:connect({ broker = peer }):publish("a", "b", { qos = 1 })
+end)
+
+for _, message in ipairs { "ServerHello", "Certificate", "ServerHelloDone", "ServerFinished" } do
+  scenario(("a handshake that stands still at %s for good ends by the timeout"):format(message),
+    { tags = { "tls", "faults" } }, function(t)
+      local peer = t:peer { transport = "tls" }
+      peer.down:on("tls"):first():stall_at(message)
+      local c = t:client { broker = peer, timeout = "200ms" }
+      expect(c:try_connect()):equals(mqtt.FAILURE)
+    end)
+
+  scenario(("a handshake that stands still at %s for a while comes to its end"):format(message),
+    { tags = { "tls", "faults" } }, function(t)
+      local peer = t:peer { transport = "tls" }
+      peer.down:on("tls"):first():stall_at(message, "100ms")
+      local began = t:now()
+      local c = t:connect { broker = peer }
+      expect(t:now() - began):is_at_least(0.1)
+      c:publish("a", "b", { qos = 1 })
+    end)
+end
+
+scenario("a client stands still in its handshake", { tags = { "tls", "faults" } }, function(t)
+  local c = t:client { broker = t:peer { transport = "tls" } }
+  c.link.up:on("tls"):nth(1):stall_at("ClientKeyExchange", "50ms")
+  c:connect()
+end)
+
+scenario("an end without close_notify is a failure of the socket", { tags = { "tls", "faults" } }, function(t)
+  local peer = t:peer { transport = "tls" }
+  peer.down:on("tls"):first():close_without_notify()
+  local c = t:connect { broker = peer }
+  peer:conn():close()
+  expect(c:wait_lost()):equals(mqtt.FAILURE)
+  expect(told(t, "without a close_notify")):is_true()
+end)
+
+for _, end_ in ipairs { "up", "down" } do
+  scenario(("a record that is altered on its way %s breaks the connection"):format(end_), { tags = { "tls", "faults" } },
+    function(t)
+      local peer = t:peer { transport = "tls" }
+      local c = t:connect { broker = peer }
+      c.link[end_]:on("bytes"):corrupt { byte = 8, bit = 0 }
+      c:send("a", "b", { qos = 1 })
+      expect(c:wait_lost()):equals(mqtt.FAILURE)
+      t:wait(function()
+        return told(t, "its MAC is wrong")
+      end)
+    end)
+end
+
+scenario("a handshake in single bytes", { tags = { "tls", "faults" } }, function(t)
+  local c = t:client { broker = t:peer { transport = "tls" } }
+  c.link.both:on("bytes"):split(1)
+  c:connect()
+  c:publish("a", ("x"):rep(500), { qos = 2 })
+end)
+
+scenario("rules on TLS that cannot be are refused where they are said", { tags = { "tls", "faults" } }, function(t)
+  local peer = t:peer { transport = "tls" }
+  expect(function() peer.down:on("tls"):cert("expird") end):raises 'did you mean "expired"'
+  expect(function() peer.down:on("tls"):cert("wrong_purpose") end):raises "does not show such a certificate"
+  expect(function() peer.down:on("tls"):alert("internal_eror") end):raises 'did you mean "internal_error"'
+  expect(function() peer.down:on("tls"):stall_at("Hello") end):raises "there is no handshake message"
+  expect(function() peer.down:on("tls"):drop() end):raises "tls"
+  expect(function() peer.down:on("PUBLISH"):alert("internal_error") end):raises "it is about TLS"
+  local c = t:client { broker = peer }
+  expect(function() c.link.up:on("tls"):cert("expired") end):raises 'pki:faulty%("expired", "client"%)'
+  expect(function() t:peer({ transport = "tcp" }).down:on("tls"):cert("expired") end):raises "has no TLS of its own"
+end)
