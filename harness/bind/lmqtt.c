@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "bind/lclient.h"
+#include "bind/lorder.h"
 #include "bind/ltls.h"
 #include "bind/lws.h"
 #include "mqtt/outcome.h"
@@ -36,7 +37,7 @@ static lua_Integer lmqtt_integer(lua_State *L, int table, const char *name, lua_
     int is_integer;
     v = lua_tointegerx(L, -1, &is_integer);
     if (!is_integer || v < least || v > most) {
-      luaL_error(L, "%s is an integer from %I to %I, not %s", name, least, most, luaL_tolstring(L, -1, NULL));
+      luaL_error(L, "%s is an integer from %I to %I, not %s", name, least, most, lworld_said(L, -1));
     }
   }
   lua_pop(L, 1);
@@ -190,7 +191,7 @@ static int64_t lmqtt_timeout(lua_State *L, int table) {
     int is_number;
     timeout_s = lua_tonumberx(L, -1, &is_number);
     if (!is_number || !(timeout_s > 0) || timeout_s > LMQTT_TIMEOUT_MAX_S) {
-      luaL_error(L, "timeout is a number of seconds over 0, not %s", luaL_tolstring(L, -1, NULL));
+      luaL_error(L, "timeout is a number of seconds over 0, not %s", lworld_said(L, -1));
     }
   }
   lua_pop(L, 1);
@@ -203,7 +204,7 @@ static void lmqtt_keepalive(lua_State *L, int table, const struct lclient *c, st
     int is_integer;
     keepalive_s = lua_tointegerx(L, -1, &is_integer);
     if (!is_integer || (keepalive_s != 0 && (keepalive_s < least || keepalive_s > 65535))) {
-      luaL_error(L, "keepalive is 0 or %I to 65535 seconds, not %s", least, luaL_tolstring(L, -1, NULL));
+      luaL_error(L, "keepalive is 0 or %I to 65535 seconds, not %s", least, lworld_said(L, -1));
     }
   }
   lua_pop(L, 1);
@@ -331,6 +332,7 @@ static int lmqtt_createmessage(lua_State *L) {
     lua_setiuservalue(L, -2, i);
   }
   luaL_setmetatable(L, LMQTT_MESSAGE);
+  if (lworld_is_virtual(c->world)) lorder_number(L, -1);
   return 1;
 }
 
@@ -370,7 +372,7 @@ static uint8_t lmqtt_qos(lua_State *L, int index, size_t i) {
   if (lua_istable(L, index)) lua_rawgeti(L, index, (lua_Integer)i + 1);
   else lua_pushvalue(L, index);
   if (!lua_isnil(L, -1)) qos = lua_tointegerx(L, -1, &is_integer);
-  if (!is_integer || qos < 0 || qos > 2) luaL_error(L, "qos is 0, 1 or 2, not %s", luaL_tolstring(L, -1, NULL));
+  if (!is_integer || qos < 0 || qos > 2) luaL_error(L, "qos is 0, 1 or 2, not %s", lworld_said(L, -1));
   lua_pop(L, 1);
   return (uint8_t)qos;
 }

@@ -5,6 +5,7 @@
 
 #include "base/near.h"
 #include "bind/lguard.h"
+#include "bind/lorder.h"
 #include "net/evnet.h"
 
 #define LWORLD_TIMER        "mqrig.core.timer"
@@ -95,6 +96,7 @@ void lworld_anchor(lua_State *L, int index) {
   lua_pushvalue(L, index);
   lua_rawsetp(L, -2, lua_touserdata(L, index));
   lua_pop(L, 1);
+  if (lworld_is_virtual(*lworld_place(L))) lorder_number(L, index);
 }
 
 bool lworld_push_anchored(lua_State *L, const void *userdata) {
@@ -351,6 +353,12 @@ void lworld_check_keys(lua_State *L, int table, const char *what, const char *co
   const char *near = near_name(unknown, names);
   if (near) luaL_error(L, "%s: no option \"%s\", did you mean \"%s\"?", what, unknown, near);
   luaL_error(L, "%s: no option \"%s\"%s", what, unknown, lworld_list(L, names));
+}
+
+const char *lworld_said(lua_State *L, int index) {
+  int type = lua_type(L, index);
+  bool plain = type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER || type == LUA_TSTRING;
+  return plain ? luaL_tolstring(L, index, NULL) : lua_pushfstring(L, "a %s", lua_typename(L, type));
 }
 
 struct slice lworld_slice(lua_State *L, int index) {

@@ -78,6 +78,9 @@ void lworld_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_C
 /* Raises for a key of the table that is not among `names` (NULL ends); the sentence has the near name. */
 void lworld_check_keys(lua_State *L, int table, const char *what, const char *const *names);
 
+/* Pushes a value as a sentence has it: of what is no plain value its kind, for an address is another in each run. */
+const char *lworld_said(lua_State *L, int index);
+
 /* A string argument or field as a borrowed slice. */
 struct slice lworld_slice(lua_State *L, int index);
 

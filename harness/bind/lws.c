@@ -21,7 +21,7 @@ static lua_Integer lws_number(lua_State *L, int table, const char *name) {
   int is_integer = 1;
   lua_Integer n = 0;
   if (lua_getfield(L, table, name) != LUA_TNIL) n = lua_tointegerx(L, -1, &is_integer);
-  if (!is_integer || n < 0) luaL_error(L, "ws: %s is a whole number, not %s", name, luaL_tolstring(L, -1, NULL));
+  if (!is_integer || n < 0) luaL_error(L, "ws: %s is a whole number, not %s", name, lworld_said(L, -1));
   lua_pop(L, 1);
   return n;
 }

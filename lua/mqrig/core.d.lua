@@ -163,3 +163,34 @@ function core.record(path, comment) end
 ---@param options { at=, proxy=core.proxy|nil, hosts={...}|nil, seed=, record=core.record|nil, json=, quiet=, line=fn(line), closes=, accept_max=, connect_timeout_ns= }
 function core.control(options) end
 function core.control_check(address) end       -- -> true | nil, sentence
+
+--- The real clock, also while a virtual world stands in front: what must end within real time goes by it.
+---@return integer ns
+function core.real_now() end
+
+--- An order for everything, the same in each process: what `pairs`, `next`, `table.sort` and `tostring` are in simulation.
+function core.pairs(value) end
+function core.next(table, key) end
+function core.sort(list, is_less) end            -- what is equal keeps its order
+function core.text(value) end                    -- objects are numbered in the order in which they are asked for
+function core.forget_names() end                 -- that numbering begins anew
+
+--- tl:line(n) -> text|nil: entry n, of whatever kind; of a simulation: tl:hash(), tl:hashes([from]) -> 8 bytes an entry: rolling
+
+--- The virtual world in front of the real one. Names of hosts: 1 to 63 of a-z 0-9 - _ .
+core.sim = { epoch_s = 0 }                       -- when its clocks begin, in seconds since 1970
+---@param options { seed=integer, events_max=, in_order=boolean, whole=boolean }
+function core.sim.enter(options) end
+function core.sim.leave() end                    -- ends all that was made in it
+function core.sim.is_on() end
+function core.sim.at(name) end                   -- what is made from now on is at home on that host; nil: on the main one
+---@param from string|nil nil, nil: all ways that were not set for themselves
+---@param fields { latency=text|false, rate=, loss={part, of}, refuse=, no_answer=, cut=boolean } those given change
+function core.sim.link(from, to, fields) end
+function core.sim.jump(host, by_ns) end
+function core.sim.drift(host, shown, real) end
+function core.sim.stop(host, stopped) end
+function core.sim.next() end                     -- when the next thing is due; nil: nothing will happen by itself
+function core.sim.waiting() end                  -- { line, ... }: what may be waited for
+function core.sim.hash() end                     -- all that has happened in the network
+function core.sim.count() end                    -- { events=, connections=, bytes=, lost=, open= }

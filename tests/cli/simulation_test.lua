@@ -31,7 +31,12 @@ scenario("chance", function(t)
   print(os.time(), os.date(), os.date "%H", os.clock(), os.time { year = 2026, month = 14, day = -3, hour = 1 })
   t:sleep(90000.25)
   print(os.time(), os.date("!%c"), os.date("*t").yday, os.clock(), t:random(1000))
-  print(mqtt.createclient())
+  local clients = {}
+  for i = 1, 6 do clients[mqtt.createclient()] = i end
+  local in_order = {}
+  for client, i in pairs(clients) do print(client, i) in_order[#in_order + 1] = i end
+  expect(in_order):equals { 1, 2, 3, 4, 5, 6 }
+  print(pcall(mqtt.createclient, { maxinflight = {} }))
   setmetatable({}, { __gc = function() print "a finalizer" end })
   collectgarbage()
   local a, b = t:connect { keepalive = 10 }, t:connect()
