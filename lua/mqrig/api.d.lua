@@ -484,7 +484,7 @@ local dns = {}
 ---@return dns
 function dns:fail(how) end
 
---- It stands for these addresses too, from now on. Of several, one that has not answered within 250 ms goes on beside
+--- From now on it stands for these addresses. Of several, one that has not answered within 250 ms goes on beside
 --- the next, and the first that is connected stays; the families come by turns.
 ---@param ... string IPv4 or IPv6 addresses
 ---@return dns

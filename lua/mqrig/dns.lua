@@ -22,12 +22,13 @@ function Dns:fail(how)
   return self
 end
 
---- It stands for these addresses, in this order.
+--- From now on it stands for these addresses, in this order.
 function Dns:answer(...)
   local addresses = table.pack(...)
   if addresses.n == 0 then
     blame.raise "answer takes an address, or several"
   end
+  blame.call(core.name_fail, self.name, "NODATA") -- what it stood for before is over
   for i = 1, addresses.n do
     blame.call(core.name_answer, self.name, check_text(addresses[i], "answer takes addresses"))
   end

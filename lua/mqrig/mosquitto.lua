@@ -101,6 +101,8 @@ local function listener_lines(directory, url, tls)
   local lines = { scheme == "unix" and "listener 0 " .. rest or ("listener %s 127.0.0.1"):format(rest:match ":(%d+)") }
   if scheme:find "^ws" then
     lines[2] = "protocol websockets"
+    -- Version 2.0.11 does not start with listeners for WebSockets alone.
+    table.insert(lines, 1, ("listener 0 %s/unused"):format(directory))
   end
   for _, line in ipairs(tls and tls_lines(directory, tls) or {}) do
     lines[#lines + 1] = line

@@ -10,7 +10,7 @@ local function port(url)
 end
 
 scenario("a name stands for what it is told to", { tags = tags }, function(t)
-  local peer = t:peer()
+  local peer = t:peer { url = "tcp://127.0.0.1:0" }
   local dns = t:dns "broker.example"
   dns:answer "127.0.0.1"
   local c = t:connect { url = "tcp://Broker.Example:" .. port(peer.url) }
@@ -35,7 +35,7 @@ scenario("a name server that does not answer ends at the connect's timeout", { t
 end)
 
 scenario("a look-up takes its time, and counts for the timeout", { tags = tags }, function(t)
-  local peer = t:peer()
+  local peer = t:peer { url = "tcp://127.0.0.1:0" }
   local url = "tcp://slow.example:" .. port(peer.url)
   t:dns("slow.example"):answer("127.0.0.1"):after_delay "200ms"
   local began = t:now()
@@ -45,9 +45,39 @@ scenario("a look-up takes its time, and counts for the timeout", { tags = tags }
 end)
 
 scenario("an address that refuses is passed over for the next", { tags = tags }, function(t)
-  local peer = t:peer()
+  local peer = t:peer { url = "tcp://127.0.0.1:0" }
   t:dns("two.example"):answer("::1", "127.0.0.1")
   t:connect { url = "tcp://two.example:" .. port(peer.url) }
+end)
+
+scenario("a name that moves: a client that connects again goes where it is now", { tags = tags }, function(t)
+  local first = t:peer { url = "tcp://127.0.0.1:0" }
+  local second = t:peer { url = "tcp://127.0.0.2:" .. port(first.url) }
+  local dns = t:dns("moving.example"):answer "127.0.0.1"
+  local c = t:connect { url = "tcp://moving.example:" .. port(first.url) }
+  dns:answer "127.0.0.2"
+  first:conn():rst()
+  expect(c:wait_lost()):equals(-1)
+  expect(second:conn()):is_nil()
+  c:connect()
+  expect(second:conn().client_id):equals(c.id)
+  second:conn():rst()
+  expect(c:wait_lost()):equals(-1)
+  dns:fail "NXDOMAIN"
+  expect(c:try_connect()):equals(-1)
+end)
+
+scenario("a proxy whose upstream has no name any more refuses new clients only", { tags = tags }, function(t)
+  local peer = t:peer { url = "tcp://127.0.0.1:0" }
+  local dns = t:dns("upstream.example"):answer "127.0.0.1"
+  local proxy = t:proxy { upstream = "tcp://upstream.example:" .. port(peer.url) }
+  local c = t:connect { url = proxy.url }
+  dns:fail "NXDOMAIN"
+  expect(t:client({ url = proxy.url }):try_connect()):equals(-1)
+  expect(proxy:log()):contains "the name upstream.example was not found: there is no such name (NXDOMAIN, as told)"
+  c:publish("a", "x", { qos = 1 })
+  dns:answer "127.0.0.1"
+  t:connect { url = proxy.url }
 end)
 
 scenario("what is no name, and no address, says so", { tags = tags }, function(t)

@@ -4,7 +4,7 @@ local rig = require "mqrig"
 local expect, scenario = rig.expect, rig.scenario
 
 scenario("a URL brings user name and password, with escapes", { tags = { "names" } }, function(t)
-  local peer = t:peer()
+  local peer = t:peer { url = "tcp://127.0.0.1:0" }
   local url = peer.url:gsub("//", "//user%%40home:p%%3a%%2f@")
   local c = t:connect { url = url }
   local connect = c:wait_sent "CONNECT"

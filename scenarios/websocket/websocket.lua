@@ -37,7 +37,7 @@ end)
 
 -- Debian's mosquitto writes 4 KiB to a WebSocket every 100 ms.
 scenario("mosquitto's WebSockets take and give messages", { tags = tags, net = "real", timeout = 30 }, function(t)
-  local broker = t:mosquitto { websockets = true }
+  local broker = t:mosquitto { websockets = true, transport = "tcp" }
   local c = t:connect { url = broker.ws_url }
   local plain = t:connect { broker = broker }
   c:subscribe("a/#", 2)
@@ -51,6 +51,18 @@ scenario("mosquitto's WebSockets take and give messages", { tags = tags, net = "
   c:publish("a/d", "", { qos = 2 })
   c:disconnect()
 end)
+
+for _, transport in ipairs { "ws", "wss" } do
+  scenario("mosquitto reached by " .. transport, { tags = tags, net = "real", timeout = 30 }, function(t)
+    local c = t:connect { broker = t:mosquitto { transport = transport } }
+    c:subscribe("a", 2)
+    for qos = 0, 2 do
+      c:publish("a", ("x"):rep(2000), { qos = qos })
+      expect(c:next_message().payload):equals(("x"):rep(2000))
+    end
+    c:disconnect()
+  end)
+end
 
 -- What a server may answer to the upgrade, and what of it stands in the report.
 for _, case in ipairs {
@@ -80,7 +92,7 @@ scenario("a path that the server does not have is answered with 404", { tags = t
 end)
 
 scenario("MQTT without WebSocket on a WebSocket's port, and the reverse, say so", { tags = tags }, function(t)
-  local peer, plain = t:peer { url = URL }, t:peer()
+  local peer, plain = t:peer { url = URL }, t:peer { transport = "tcp" }
   local url = peer.url:gsub("^ws", "tcp"):gsub("/mqtt$", "")
   expect(t:client({ url = url }):try_connect()):equals(-1)
   expect(peer:log()):contains "it sent 10"
