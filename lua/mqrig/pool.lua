@@ -13,6 +13,7 @@ Pool.__index = Pool
 
 M.GRACE_NS = 2000000000 -- beyond a scenario's timeout, to be stopped where it stands
 M.CLOSE_GRACE_NS = 8000000000 -- for closing what it made
+M.AGAIN_S = 30 -- beyond the real timeout, for a second run in a process of its own
 M.STOP_GRACE_NS = 5000000000 -- for workers that are told to stop
 M.DEATHS_MAX = 3 -- workers that die without a job in hand, one after the other
 M.OUTPUT_MAX = 65536 -- bytes of a scenario's output that are kept, the newest
@@ -129,6 +130,9 @@ function Pool:start_one()
       if message == "closing" then
         member.due_ns = member.job and core.now() + M.CLOSE_GRACE_NS
         member.closing = true
+      elseif message == "again" then
+        member.due_ns = member.job and core.now() + math.floor((settings.real_timeout + M.AGAIN_S) * 1e9)
+        member.closing = nil
       elseif message:sub(1, 9) == "progress " then
         self.handlers.progress(message:sub(10))
       elseif member.job then

@@ -1,7 +1,7 @@
 -- worker: the child's side of a run. It has all loaded scenarios by inheritance, is told which to run, one at a time,
 -- and answers with the result. Messages are JSON: { scenario=, seed=, run_seed=, round= } comes, a result goes; "stop"
--- comes as it is. "closing" goes when a scenario's time is over and what it made is being closed, "progress" and a line
--- when a long one has got further.
+-- comes as it is. "closing" goes when a scenario's time is over and what it made is being closed, "again" when it is run a
+-- second time, "progress" and a line when a long one has got further.
 
 local core = require "mqrig.core"
 local capture = require "mqrig.capture"
@@ -157,6 +157,7 @@ local function run(scenario, job, settings, hooks)
   end
   local result = M.run_once(scenario, job, settings, hooks)
   if trace and not result.interrupted then
+    hooks.again()
     local timeline = result.timeline
     result.timeline = nil
     result.failure = twice.check(scenario, job, settings, M.portable(result), trace) or result.failure
@@ -191,6 +192,9 @@ function M.body(channel, scenarios, settings)
         end,
         closing = function()
           channel:send "closing"
+        end,
+        again = function()
+          channel:send "again"
         end,
         progress = function(line)
           channel:send("progress " .. line)
