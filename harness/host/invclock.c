@@ -52,10 +52,11 @@ static void invclock_rest(struct invariant *v, struct invclient *c) {
 void invclock_connected(struct invariant *v, struct invclient *c) {
   c->cut = c->gave_up = false;
   c->pinged_ns = -1;
-  /* CONNECT was the last that went out. */
+  /* CONNECT was the last that went out; before CONNACK there is no ping. */
+  int64_t due_ns = c->end->sent_ns + invclock_keepalive_ns(c->end);
   c->idle.cause = c->end->last_sent;
   c->idle_late_ns = -1;
-  if (c->end->keepalive_s) invariant_set(v, &c->idle, c->end->sent_ns + invclock_keepalive_ns(c->end));
+  if (c->end->keepalive_s) invariant_set(v, &c->idle, due_ns > v->now_ns ? due_ns : v->now_ns);
 }
 
 static void invclock_expect_ping(struct invariant *v, const struct invclient *c, const char *instead) {

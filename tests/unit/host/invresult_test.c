@@ -195,6 +195,16 @@ static void history_29_silent(struct invrig *r, bool plant) {
   ping(r);
 }
 
+/* CONNACK comes when a ping would have been due. */
+static void history_29_welcomed_late(struct invrig *r, bool plant) {
+  dial(r, connect_packet("c1", false, 5));
+  later(r, 6);
+  welcome(r, false);
+  send(r, 0, 0, "m1");
+  if (plant) later(r, 1);
+  up(r, publish_packet(0, 0, "m1"));
+}
+
 static void history_29_early(struct invrig *r, bool plant) {
   begin_alive(r, 10);
   later(r, plant ? 9.9 : 10);
@@ -308,22 +318,22 @@ static void history_36(struct invrig *r, bool plant) {
 }
 
 static const struct invrig_history histories[] = {
-  { 24, history_24_twice },   { 24, history_24_none },
-  { 24, history_24_order },   { 24, history_24_code },
-  { 24, history_24_request }, { 25, history_25_ack },
-  { 25, history_25_qos2 },    { 25, history_25_qos0 },
-  { 26, history_26_full },    { 27, history_27_lost_twice },
-  { 27, history_27_untold },  { 27, history_27_disconnected },
-  { 27, history_27_outcome }, { 27, history_27_refused },
-  { 29, history_29_jumped },  { 28, history_28_over },
-  { 28, history_28_under },   { 29, history_29_silent },
-  { 29, history_29_early },   { 29, history_29_unanswered },
-  { 29, history_29_hasty },   { 29, history_29_behind },
-  { 30, history_30_late },    { 30, history_30_early },
-  { 30, history_30_paused },  { 31, history_31 },
-  { 32, history_32 },         { 33, history_33 },
-  { 34, history_34 },         { 35, history_35_livelock },
-  { 36, history_36 },
+  { 24, history_24_twice },    { 24, history_24_none },
+  { 24, history_24_order },    { 24, history_24_code },
+  { 24, history_24_request },  { 25, history_25_ack },
+  { 25, history_25_qos2 },     { 25, history_25_qos0 },
+  { 26, history_26_full },     { 27, history_27_lost_twice },
+  { 27, history_27_untold },   { 27, history_27_disconnected },
+  { 27, history_27_outcome },  { 27, history_27_refused },
+  { 29, history_29_jumped },   { 28, history_28_over },
+  { 28, history_28_under },    { 29, history_29_silent },
+  { 29, history_29_early },    { 29, history_29_unanswered },
+  { 29, history_29_hasty },    { 29, history_29_welcomed_late },
+  { 29, history_29_behind },   { 30, history_30_late },
+  { 30, history_30_early },    { 30, history_30_paused },
+  { 31, history_31 },          { 32, history_32 },
+  { 33, history_33 },          { 34, history_34 },
+  { 35, history_35_livelock }, { 36, history_36 },
 };
 
 int main(void) {
