@@ -1,11 +1,13 @@
 #include "fault/proxy.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "net/tlsconfig.h"
 
 /* Connections are up, then gone: the memory of those is freed once no handler runs. */
 struct proxy {
@@ -47,6 +49,8 @@ static void proxy_enter(struct proxy *p) {
 
 static void proxy_destroy(struct proxy *p) {
   if (!p->options.scope) scope_free(p->scope);
+  tlsconfig_free(p->options.tls);
+  tlsconfig_free(p->options.upstream_tls);
   free(p->name);
   free(p);
 }
@@ -150,6 +154,13 @@ static void proxy_begin(struct proxy *p, struct proxy_conn *c) {
   }
 }
 
+static void proxy_wrap(struct proxy *p, struct proxy_conn *c) {
+  const struct proxy_options *o = &p->options;
+  const struct transport_options server = { .tls = o->tls }, client = { .tls = o->upstream_tls };
+  bool wrapped = relay_wrap(c->relay, &o->listen, &server, &o->upstream, &client, NULL);
+  assert(wrapped); /* its URLs were looked at */
+}
+
 static void proxy_accepted(void *arg, struct stream *s) {
   struct proxy *p = arg;
   proxy_enter(p);
@@ -159,6 +170,7 @@ static void proxy_accepted(void *arg, struct stream *s) {
   c->began_ns = net_now(p->net);
   snprintf(c->client, sizeof c->client, "%s", stream_peer(s));
   c->relay = relay_new(p->net, s, &proxy_relay, c);
+  proxy_wrap(p, c);
   list_append(&p->up, &c->node);
   if (p->handler.accepted) p->handler.accepted(p->arg, c);
   if (!p->dead && c->relay) proxy_begin(p, c);
@@ -180,8 +192,8 @@ static void proxy_fired(void *arg, const struct scope_firing *f) {
 
 /* The owner's side. */
 
-static bool proxy_check_url(const struct url *u, const char *what, struct err *err) {
-  if (!u->tls && !u->websocket) return true;
+static bool proxy_check_url(const struct url *u, const struct tlsconfig *tls, const char *what, struct err *err) {
+  if (!u->websocket && u->tls == (tls != NULL)) return true;
   return err_set(err, "%s is %s://, and the proxy speaks tcp:// and unix:// only", what, url_scheme_name(u->scheme));
 }
 
@@ -200,11 +212,13 @@ static bool proxy_mute(void *arg, bool muted, struct err *err) {
 
 struct proxy *proxy_new(struct net *n, const struct proxy_options *options, const struct proxy_handler *handler,
                         void *arg, struct err *err) {
-  if (!proxy_check_url(&options->listen, "the address to listen at", err)) return NULL;
-  if (!proxy_check_url(&options->upstream, "the upstream", err)) return NULL;
+  if (!proxy_check_url(&options->listen, options->tls, "the address to listen at", err)) return NULL;
+  if (!proxy_check_url(&options->upstream, options->upstream_tls, "the upstream", err)) return NULL;
   struct proxy *p = mem_zero(sizeof *p);
   p->net = n;
   p->options = *options;
+  tlsconfig_ref(p->options.tls);
+  tlsconfig_ref(p->options.upstream_tls);
   if (!p->options.connect_timeout_ns) p->options.connect_timeout_ns = PROXY_CONNECT_TIMEOUT_NS;
   p->name = mem_copy(slice_text(options->name ? options->name : ""));
   if (handler) p->handler = *handler;
@@ -245,7 +259,7 @@ const struct url *proxy_upstream(const struct proxy *p) {
 }
 
 bool proxy_set_upstream(struct proxy *p, const struct url *u, struct err *err) {
-  if (!proxy_check_url(u, "the upstream", err)) return false;
+  if (!proxy_check_url(u, p->options.upstream_tls, "the upstream", err)) return false;
   if (proxy_is_same(&p->options.listen, u)) return err_set(err, "the upstream is the proxy itself");
   p->options.upstream = *u;
   return true;
@@ -306,8 +320,8 @@ bool proxy_is_enabled(const struct proxy *p) {
 bool proxy_move(struct proxy *p, const struct url *listen, const struct url *upstream, struct err *err) {
   struct url old_listen = p->options.listen, old_upstream = p->options.upstream;
   bool enabled = proxy_is_enabled(p);
-  if (!proxy_check_url(listen, "the address to listen at", err)) return false;
-  if (!proxy_check_url(upstream, "the upstream", err)) return false;
+  if (!proxy_check_url(listen, p->options.tls, "the address to listen at", err)) return false;
+  if (!proxy_check_url(upstream, p->options.upstream_tls, "the upstream", err)) return false;
   proxy_disable(p, false);
   p->options.listen = *listen;
   p->options.upstream = *upstream;

@@ -326,6 +326,12 @@ struct relay *relay_new(struct net *n, struct stream *client, const struct relay
   return r;
 }
 
+bool relay_wrap(struct relay *r, const struct url *listen, const struct transport_options *server,
+                const struct url *upstream, const struct transport_options *client, struct err *err) {
+  return transport_server(r->client.chain, r->net, listen, server, err) &&
+         transport_client(r->upstream.chain, r->net, upstream, client, err);
+}
+
 void relay_free(struct relay *r) {
   if (!r || r->dead) return;
   relay_enter(r);

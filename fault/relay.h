@@ -14,7 +14,7 @@
 #define MQRIG_RELAY_H
 
 #include "fault/scope.h"
-#include "net/chain.h"
+#include "net/transport.h"
 
 #define RELAY_WAITING_MAX (2 * NET_READ_MAX)
 #define RELAY_CONNECT_MAX                                                                                              \
@@ -45,6 +45,11 @@ struct relay_counts {
 
 /* Takes the accepted stream over; nothing is read yet. Next is relay_dial, relay_refuse or relay_ignore. */
 struct relay *relay_new(struct net *n, struct stream *client, const struct relay_handler *handler, void *arg);
+
+/* Right after relay_new: this end of it is TLS where the URL says so, towards the client and towards the upstream. The
+ * options may be NULL. False with a sentence. */
+bool relay_wrap(struct relay *r, const struct url *listen, const struct transport_options *server,
+                const struct url *upstream, const struct transport_options *client, struct err *err);
 
 /* Closes what is open. Fine in its own handlers, but not while a rule's function runs. NULL is fine. */
 void relay_free(struct relay *r);

@@ -4,6 +4,7 @@
 
 #include "bind/lrecord.h"
 #include "bind/lscope.h"
+#include "bind/ltls.h"
 #include "fault/proxylog.h"
 #include "fault/record.h"
 #include "fault/scope_fields.h"
@@ -293,9 +294,9 @@ static lua_Integer lproxy_number(lua_State *L, const char *name, lua_Integer mos
 }
 
 static void lproxy_options(lua_State *L, struct proxy_options *o) {
-  static const char *const names[] = { "url",    "upstream",   "name",        "connect_timeout_ns",
-                                       "closes", "accept_max", "send_buffer", "receive_buffer",
-                                       NULL };
+  static const char *const names[] = { "url",    "upstream",     "name",        "connect_timeout_ns",
+                                       "closes", "accept_max",   "send_buffer", "receive_buffer",
+                                       "tls",    "upstream_tls", NULL };
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   lworld_check_keys(L, 1, "proxy", names);
@@ -315,6 +316,8 @@ static int lproxy_new(lua_State *L) {
   struct proxy_options o;
   struct lworld *w = lworld_enter(L);
   lproxy_options(L, &o);
+  o.tls = ltls_config(L, 1, TLSCONFIG_SERVER, false);
+  o.upstream_tls = ltls_config_of(L, 1, "upstream_tls", TLSCONFIG_CLIENT, o.upstream.tls && o.tls);
   struct lproxy *p = lua_newuserdatauv(L, sizeof *p, 1);
   *p = (struct lproxy){ .world = w };
   lua_getfield(L, 1, "name");

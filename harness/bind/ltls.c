@@ -196,9 +196,9 @@ static void ltls_push_plain(lua_State *L) {
   lua_remove(L, -2);
 }
 
-struct tlsconfig *ltls_config(lua_State *L, int index, enum tlsconfig_role role, bool needed) {
+struct tlsconfig *ltls_config_of(lua_State *L, int index, const char *field, enum tlsconfig_role role, bool needed) {
   int top = lua_gettop(L), table = top + 1;
-  int type = lua_istable(L, index) ? lua_getfield(L, index, "tls") : (lua_pushnil(L), LUA_TNIL);
+  int type = lua_istable(L, index) ? lua_getfield(L, index, field) : (lua_pushnil(L), LUA_TNIL);
   if (type == LUA_TNIL && needed) ltls_push_plain(L), lua_replace(L, table);
   else if (type != LUA_TNIL && type != LUA_TTABLE)
     luaL_error(L, "tls is a table of options, not a %s", luaL_typename(L, -1));
@@ -217,6 +217,10 @@ struct tlsconfig *ltls_config(lua_State *L, int index, enum tlsconfig_role role,
   }
   lua_settop(L, top);
   return c->config;
+}
+
+struct tlsconfig *ltls_config(lua_State *L, int index, enum tlsconfig_role role, bool needed) {
+  return ltls_config_of(L, index, "tls", role, needed);
 }
 
 /* core.tls_server { tls = options }: the same as a value, for a peer that shows another certificate. */

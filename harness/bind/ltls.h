@@ -9,6 +9,8 @@
  * `needed`. It is made once for each table of options, and read again when one of them has changed; it lives until the
  * world ends, or the table is collected: who keeps it takes a reference. Raises. */
 struct tlsconfig *ltls_config(lua_State *L, int index, enum tlsconfig_role role, bool needed);
+/* The same of another field. */
+struct tlsconfig *ltls_config_of(lua_State *L, int index, const char *field, enum tlsconfig_role role, bool needed);
 
 /* What core.tls_server gave, or NULL. */
 struct tlsconfig *ltls_given(lua_State *L, int index);

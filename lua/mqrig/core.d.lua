@@ -155,7 +155,7 @@ function core.trust(ca) end                      -- whom clients trust that say 
 --- conn:number(); conn:who(); conn:client_id(); conn:act(verb); conn:scope(); conn:is_open(); conn:stats()
 --- proxy:log(fn(line), { json=, quiet=, seed= })   what happens, in lines, from now on; proxy:summary() adds the counts
 --- proxy:record(core.record)   connections from now on are recorded there
----@param options { url=, upstream=, name=, connect_timeout_ns=, closes=boolean, accept_max=, send_buffer=, receive_buffer= }
+---@param options { url=, upstream=, tls=, upstream_tls=, name=, connect_timeout_ns=, closes=boolean, accept_max=, send_buffer=, receive_buffer= }
 function core.proxy(options) end
 --- What goes through proxies, as a file for packet analysers. record:close() -> true | nil, sentence
 function core.record(path, comment) end

@@ -12,7 +12,7 @@ local M = {}
 
 M.URL = "tcp://127.0.0.1:0" -- port 0: a free one
 
-local known = blame.set "upstream url name connect_timeout closes accept_max send_buffer receive_buffer"
+local known = blame.set "upstream url name tls upstream_tls connect_timeout closes accept_max send_buffer receive_buffer"
 local verbs = "rst fin vanish stall resume close"
 
 local function directions(computed)
@@ -147,6 +147,24 @@ local function url_of(upstream)
   return url
 end
 
+-- What the core is given for `upstream`, where that is TLS: whoever says `tls` ends it here and begins it anew; where the
+-- scenario has certificates without having asked for them, so do its proxies; else it goes through as it is.
+local function ways(scenario, options, url)
+  local secure = url:find "^ssl://" or url:find "^mqtts://"
+  local tls = options.tls
+  if tls == nil and secure and options.upstream_tls == nil and scenario.own_pki then
+    tls = scenario.own_pki.server
+  end
+  if tls then
+    return options.url or "ssl://127.0.0.1:0", url, tls
+  elseif not secure then
+    return options.url or M.URL, url
+  elseif options.upstream_tls ~= nil then
+    return options.url or M.URL, url, nil
+  end
+  return options.url or M.URL, (url:gsub("^%a+", "tcp", 1)), nil, url:match "^%a+"
+end
+
 --- `options.upstream`: default the broker under test.
 function M.new(scenario, options, name)
   options = blame.options(options, known, "t:proxy")
@@ -161,9 +179,12 @@ function M.new(scenario, options, name)
     conns = {},
     lines = log.new(options.name or name),
   }, M.meta)
+  local at, to, tls, scheme = ways(scenario, options, self.upstream)
   self.proxy = blame.call(simulation.at, self.name, core.proxy, {
-    url = options.url or M.URL,
-    upstream = self.upstream,
+    url = at,
+    upstream = to,
+    tls = tls,
+    upstream_tls = options.upstream_tls,
     name = self.name,
     connect_timeout_ns = options.connect_timeout and blame.duration_ns(options.connect_timeout, "t:proxy"),
     closes = options.closes,
@@ -172,6 +193,9 @@ function M.new(scenario, options, name)
     receive_buffer = options.receive_buffer,
   })
   self.url = self.proxy:url()
+  if scheme then
+    self.url = self.url:gsub("^%a+", scheme, 1)
+  end
   listen(self, self.proxy)
   scenario:own(self)
   return self

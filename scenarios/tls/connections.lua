@@ -88,3 +88,35 @@ scenario("a connection that is cut is not one that ended", { tags = { "tls" } },
   expect(c:wait_lost()):equals(mqtt.FAILURE)
   expect(told(t, "without a close_notify")):is_true()
 end)
+
+scenario("a proxy lets TLS through as it is", { tags = { "tls" } }, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local proxy = t:proxy { upstream = peer }
+  local c = t:connect { url = proxy.url, tls = { ca = pki.ca } }
+  c:publish("a", "b", { qos = 2 })
+  proxy.down:on("bytes"):rst()
+  c:send("a", "b", { qos = 1 })
+  expect(c:wait_lost()):equals(mqtt.FAILURE)
+end)
+
+scenario("a proxy ends TLS and begins it anew, and sees packets", { tags = { "tls" } }, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local proxy = t:proxy { upstream = peer, tls = pki.server, upstream_tls = { ca = pki.ca } }
+  proxy.down:on("PUBACK"):first():drop()
+  local c = t:connect { url = proxy.url, tls = { ca = pki.ca } }
+  local token = c:send("a", "b", { qos = 1 })
+  c:publish("a", ("x"):rep(100000), { qos = 1 })
+  expect(token.code):is_nil()
+  c:disconnect()
+end)
+
+scenario("a proxy takes plain clients to a broker with TLS", { tags = { "tls" } }, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local proxy = t:proxy { upstream = peer, upstream_tls = { ca = pki.ca } }
+  t:connect({ url = proxy.url }):publish("a", "b", { qos = 2 })
+  local wary = t:proxy { upstream = peer, upstream_tls = { ca = pki:faulty("self_signed").cert } }
+  expect(t:client({ url = wary.url }):try_connect()):equals(mqtt.FAILURE)
+end)
