@@ -226,32 +226,37 @@ void simend_schedule(struct simend *e) {
   else simworld_set(w, &e->event, at_ns);
 }
 
-static int simend_describe_pipe(const struct simend *e, char *to, size_t size) {
+static const char *simend_describe_way(const struct simend *e) {
+  const struct simflight *next = e->out.first;
+  if (!next) return "";
+  if (simlink_settings(simend_world(e), e->link)->cut) return "; the way is cut";
+  return next->lost ? "; nobody answers" : "";
+}
+
+/* False: there is nothing to be told of it. */
+static bool simend_describe_pipe(const struct simend *e, char *to, size_t size) {
   const struct simpipe *p = &e->out;
-  const char *where = simend_host(e)->name, *there = simend_host(e->peer)->name;
-  const char *why = !p->first                                         ? ""
-                    : simlink_settings(simend_world(e), e->link)->cut ? "; the way is cut"
-                    : p->first->lost                                  ? "; nobody answers"
-                                                                      : "";
-  if (p->taken == p->delivered && !p->first) return 0;
-  return snprintf(to, size, "; %s to %s: %llu bytes not sent, %llu on the way, %llu not read%s", where, there,
-                  (unsigned long long)(p->taken - p->sent), (unsigned long long)(p->sent - p->arrived),
-                  (unsigned long long)(p->arrived - p->delivered), why);
+  to[0] = 0;
+  if (!e->link || (p->taken == p->delivered && !p->first)) return false;
+  snprintf(to, size, "; %s to %s: %llu bytes not sent, %llu on the way, %llu not read%s", simend_host(e)->name,
+           simend_host(e->peer)->name, (unsigned long long)(p->taken - p->sent),
+           (unsigned long long)(p->sent - p->arrived), (unsigned long long)(p->arrived - p->delivered),
+           simend_describe_way(e));
+  return true;
 }
 
 bool simend_describe(const struct simconn *c, char to[SIMEND_TEXT_MAX]) {
   const struct simend *caller = &c->ends[0], *called = &c->ends[1];
-  char from[NET_NAME_MAX], at[NET_NAME_MAX], up[SIMEND_TEXT_MAX / 3] = "", down[SIMEND_TEXT_MAX / 3] = "";
+  char from[NET_NAME_MAX], at[NET_NAME_MAX], up[SIMEND_TEXT_MAX / 3], down[SIMEND_TEXT_MAX / 3];
+  const char *state = "connected";
   evaddress_brief_text(&caller->local, from, sizeof from);
   evaddress_brief_text(&called->local, at, sizeof at);
+  if (called->state == SIMEND_QUEUED) state = "not accepted yet";
+  if (caller->dial) state = "connecting";
   bool waits = caller->dial || called->state == SIMEND_QUEUED;
-  waits |= caller->link && simend_describe_pipe(caller, up, sizeof up) > 0;
-  waits |= called->link && simend_describe_pipe(called, down, sizeof down) > 0;
-  snprintf(to, SIMEND_TEXT_MAX, "%s to %s: %s%s%s", from, at,
-           caller->dial                     ? "connecting"
-           : called->state == SIMEND_QUEUED ? "not accepted yet"
-                                            : "connected",
-           up, down);
+  waits |= simend_describe_pipe(caller, up, sizeof up);
+  waits |= simend_describe_pipe(called, down, sizeof down);
+  snprintf(to, SIMEND_TEXT_MAX, "%s to %s: %s%s%s", from, at, state, up, down);
   return waits;
 }
 

@@ -135,10 +135,6 @@ struct simnet_count simnet_count(const struct net *n) {
   return simhost_world(n)->count;
 }
 
-uint64_t simnet_draw(const struct net *n, const char *what, uint64_t occurrence) {
-  return simworld_draw(simhost_world(n), SIMWORLD_CALLER, hash_bytes(0, slice_text(what)), occurrence);
-}
-
 void simnet_waiting(struct net *n, void (*line)(void *arg, const char *text), void *arg) {
   struct simworld *w = simhost_world(n);
   for (struct list_node *c = list_first(&w->conns); c; c = list_next(&w->conns, c)) {

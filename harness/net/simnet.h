@@ -97,7 +97,4 @@ struct simnet_count {
 };
 struct simnet_count simnet_count(const struct net *n);
 
-/* A draw of this world for whatever `what` names. */
-uint64_t simnet_draw(const struct net *n, const char *what, uint64_t occurrence);
-
 #endif

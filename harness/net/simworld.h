@@ -23,7 +23,6 @@ enum simworld_site {
   SIMWORLD_REFUSE,
   SIMWORLD_NO_ANSWER,
   SIMWORLD_RANDOM, /* net_random */
-  SIMWORLD_CALLER, /* simnet_draw */
 };
 
 /* Something that will happen. Lives in whom it happens to; all zero but `run` and `key` before it is set. */
