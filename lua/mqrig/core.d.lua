@@ -37,6 +37,16 @@ function core.timeline() end                   -- a new one, beginning now
 ---@param tl core.timeline|nil where things made from now on put what happens to them
 function core.use_timeline(tl) end
 
+--- tl:tell(what, who, code, value, id)   what only a checker of the run wants to know: "healed" (value: ns until all must be well),
+---     "quiet" (value 1: nothing but pings from here; 0: to here), "wanted" (who, code 1 or 0), "sheltered" (who), "resource" (code, value, id 0 or 1)
+--- The invariants. `observe`: sees entries as they come, and not only what is still there at the end.
+---@class core.checker
+--- checker:count() -> integer       broken so far, of what it has seen
+--- checker:judge(settled) -> { { id=, number=, promise=, who=, text=, at_ns=, entry=, line=, cause_line= }, ... }   the run is over; settled: everybody
+---     had the time to finish what was begun
+function core.checker(timeline, slack_ns, observe) end
+function core.invariants() end                 -- { { id=, promise= }, ... }, 36
+
 --- Packets. Tables as the scripting reference says.
 ---@param packet table @{ type="PUBLISH", ... }; raises for an unknown field (near name) or what has no encoding
 ---@param version integer|nil 4
