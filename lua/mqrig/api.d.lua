@@ -247,6 +247,7 @@ function t:defer(fn) end
 
 --- Runs a case, a line for each client, step and fault, as `mqrig explore` writes them:
 ---
+---     broker queued 20
 ---     client c1 id fleet-1 keepalive 30 kept maxinflight 4 maxbuffered 10 will 1 willretain subscribe a/# 1
 ---     120ms c1 publish a/1 qos 1 size 16 retain
 ---     300ms c1 disconnect

@@ -38,6 +38,7 @@ local function refuses(line, sentence)
   local parsed, said = case_.parse({ "# a comment", "", line }, 11)
   assert(not parsed and said == "line 13: " .. sentence, ("%s: %s"):format(line, said))
 end
+refuses("broker qeued 3", '"qeued" is no word of the broker, did you mean "queued"?')
 refuses("clinet c1", '"clinet" is no beginning of a line, did you mean "client"?')
 refuses("client c1 keepalve 3", '"keepalve" is no word of a client, did you mean "keepalive"?')
 refuses("client c1 keepalive x", 'keepalive is a whole number, not "x"')

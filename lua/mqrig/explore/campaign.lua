@@ -22,12 +22,12 @@ local function tell(t, what, one, code, value)
 end
 
 -- One client of the case. `wanted`: it is to be connected. `pending`: sends without a result.
-local function new_one(t, spec)
+local function new_one(t, spec, broker)
   local will = spec.will and {
     topic = "will/" .. spec.id, payload = "will of " .. spec.name, qos = spec.will, retain = spec.willretain or false,
   }
   local client = t:client {
-    id = spec.id, clean = not spec.kept, keepalive = spec.keepalive, timeout = M.CONNECT_TIMEOUT_S, will = will,
+    broker = broker, id = spec.id, clean = not spec.kept, keepalive = spec.keepalive, timeout = M.CONNECT_TIMEOUT_S, will = will,
     maxinflight = spec.maxinflight, maxbuffered = spec.maxbuffered,
   }
   local one = { spec = spec, client = client, wanted = true, pending = 0, sent = 0, tries = 0, subscribe = {} }
@@ -359,9 +359,10 @@ end
 
 --- Runs the case with the scenario's context.
 function M.run(t, case)
-  local run = { case = case, broker = t.broker, broker_up = true, ones = {}, by_name = {}, rules = {} }
+  local broker = case.broker and t:builtin { name = "broker", queued_max = case.broker.queued } or t.broker
+  local run = { case = case, broker = broker, broker_up = true, ones = {}, by_name = {}, rules = {} }
   for i, spec in ipairs(case.clients) do
-    local one = new_one(t, spec)
+    local one = new_one(t, spec, broker)
     one.owner = run
     run.ones[i], run.by_name[spec.name] = one, one
   end

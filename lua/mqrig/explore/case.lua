@@ -1,6 +1,7 @@
 -- case: one experiment as data: clients, what they do and when, and which faults happen. A case has a text form, a line
 -- for each thing, which replay files are made of, and which can be edited by hand:
 --
+--   broker queued 20
 --   client c1 id fleet-1 keepalive 30 subscribe a/# 1
 --   120ms c1 publish a/1 qos 1 size 16
 --   500ms broker restart
@@ -23,6 +24,7 @@ local CLIENT_WORDS = {
   id = "text", keepalive = "number", kept = true, maxinflight = "number", maxbuffered = "number", will = "number",
   willretain = true, subscribe = "filter",
 }
+local BROKER_WORDS = { queued = "number" }
 local CLIENT_ORDER = { "id", "keepalive", "kept", "maxinflight", "maxbuffered", "will", "willretain" }
 
 -- verb -> its words, in order; the first without a name stands right behind the verb.
@@ -92,6 +94,9 @@ end
 --- The lines of a case.
 function M.lines(case)
   local lines = {}
+  if case.broker then
+    lines[1] = add_words({ "broker" }, near.keys(BROKER_WORDS), case.broker)
+  end
   for _, client in ipairs(case.clients) do
     lines[#lines + 1] = client_line(client)
   end
@@ -166,6 +171,15 @@ local function read_client(reader)
   return client
 end
 
+local function read_broker(reader)
+  local broker = {}
+  for word in Reader.next, reader do
+    local kind = BROKER_WORDS[word] or unknown(word, "word of the broker", near.keys(BROKER_WORDS))
+    broker[word] = read_value(reader, word, kind)
+  end
+  return broker
+end
+
 local function read_step(reader, at)
   local step = { at = at, who = reader:need "who", verb = reader:need "what is done" }
   local known = STEPS[step.verb] or unknown(step.verb, "step", near.keys(STEPS))
@@ -207,12 +221,14 @@ local function read_line(case, line)
   local word = reader:next()
   if word == "client" then
     table.insert(case.clients, read_client(reader))
+  elseif word == "broker" then
+    case.broker = read_broker(reader)
   elseif word == "fault" then
     table.insert(case.faults, read_fault(reader))
   elseif word:find "^%d" then
     table.insert(case.steps, read_step(reader, read_time(word)))
   else
-    unknown(word, "beginning of a line", { "client", "fault", "120ms" })
+    unknown(word, "beginning of a line", { "broker", "client", "fault", "120ms" })
   end
 end
 

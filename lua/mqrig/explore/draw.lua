@@ -257,7 +257,8 @@ function M.case(seed)
   add_broker(steps, seed, swarm, span_ms)
   add_flood(steps, seed, clients, span_ms)
   in_time(steps)
-  return { clients = clients, steps = steps, faults = draw_faults(seed, swarm, clients, span_ms) }
+  local broker = swarm.small and chance(plan, 2) and { queued = plan:integer(1, 12) } or nil
+  return { broker = broker, clients = clients, steps = steps, faults = draw_faults(seed, swarm, clients, span_ms) }
 end
 
 return M

@@ -81,8 +81,13 @@ function Shrink:drop_clients()
   end
 end
 
--- Options of clients that are not needed, one by one.
+-- Options of clients, and of the broker, that are not needed, one by one.
 function Shrink:simplify_clients()
+  if self.case.broker then
+    local candidate = copy(self.case)
+    candidate.broker = nil
+    self:try(candidate)
+  end
   for i, client in ipairs(self.case.clients) do
     for _, key in ipairs { "will", "willretain", "maxinflight", "maxbuffered", "kept" } do
       if client[key] then
