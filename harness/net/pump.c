@@ -223,7 +223,7 @@ static bool pump_take_owner(struct chain *c, size_t *budget) {
 void pump_settle(struct chain *c) {
   size_t all = SIZE_MAX;
   struct filter *f = c->innermost;
-  if (!f || pump_is_stopped(c)) return;
+  if (!f || !f->ops->wraps || pump_is_stopped(c)) return; /* only such a one has looked at bytes without taking them */
   f->settle = true;
   pump_take_owner(c, &all);
   f->settle = false;
