@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "host/tap.h"
+#include "net/tlsname.h"
 
 /* How long filters may hold back a DISCONNECT that the session has written, before the connection is cut. */
 #define CLIENT_CLOSE_NS  3000000000
@@ -240,9 +241,21 @@ static void client_feed(struct client *c, struct slice bytes) {
   client_leave_unread(c, rest);
 }
 
+static void client_note(void *arg, const char *what) {
+  struct client *c = arg;
+  if (c->timeline) timeline_note(c->timeline, client_now(c), c->who, TIMELINE_NOTE, "%s", what);
+}
+
+/* Whoever wants TLS says so by an alert, which is no packet. */
+static void client_look_for_tls(struct client *c, struct slice bytes) {
+  if (session_state(c->session) != SESSION_CONNECTING || !tlsname_is_tls(bytes) || chain_is_wrapped(c->chain)) return;
+  client_note(c, "the broker speaks TLS at this port: use ssl://, mqtts:// or wss:// in its URL");
+}
+
 static void client_input(void *arg, struct slice bytes) {
   struct client *c = arg;
   client_enter(c);
+  client_look_for_tls(c, bytes);
   client_feed(c, bytes);
   if (session_stats(c->session).inflight >= CLIENT_LINGER_AT) net_linger(c->net); /* their acknowledgements are due */
   client_settle(c);
@@ -345,11 +358,6 @@ void client_free(struct client *c) {
   if (c->closed) client_shut(c);
   else client_close(c);
   client_leave(c);
-}
-
-static void client_note(void *arg, const char *what) {
-  struct client *c = arg;
-  if (c->timeline) timeline_note(c->timeline, client_now(c), c->who, TIMELINE_NOTE, "%s", what);
 }
 
 /* A chain with the filters that the URL asks for. */

@@ -92,3 +92,8 @@ bool tlsname_check_message(const char *name, struct err *err) {
   }
   return err_set(err, "there is no handshake message \"%.64s\": they are %s", name, all);
 }
+
+bool tlsname_is_tls(struct slice first) {
+  return first.size >= 3 && (first.data[0] == 0x15 || first.data[0] == 0x16) && first.data[1] == 3 &&
+         first.data[2] <= 4;
+}

@@ -3,6 +3,7 @@
 #define MQRIG_TLSNAME_H
 
 #include "base/err.h"
+#include "base/slice.h"
 
 /* "handshake_failure", as RFC 8446 6 and RFC 5246 7.2 call it; NULL: no such alert. And back; -1. */
 const char *tlsname_alert(int number);
@@ -11,5 +12,8 @@ int tlsname_alert_of(const char *name);
 /* False with a sentence that suggests the near name, or lists them. */
 bool tlsname_check_alert(const char *name, struct err *err);
 bool tlsname_check_message(const char *name, struct err *err);
+
+/* The start of an alert or a handshake, where a packet should be: the other end wants TLS. */
+bool tlsname_is_tls(struct slice first);
 
 #endif

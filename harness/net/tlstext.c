@@ -128,10 +128,6 @@ void tlstext_fault(const mbedtls_x509_crt *crt, unsigned flags, const char *whos
   }
 }
 
-bool tlstext_is_tls(struct slice first) {
-  return first.size >= 2 && (first.data[0] == 0x15 || first.data[0] == 0x16) && first.data[1] == 3;
-}
-
 const char *tlstext_guess(struct slice first) {
   if (first.size == 0) return "";
   if (first.size >= 4 && memcmp(first.data, "HTTP", 4) == 0) return ": it looks like HTTP";

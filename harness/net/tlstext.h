@@ -23,7 +23,4 @@ void tlstext_subject(const mbedtls_x509_crt *crt, char *to, size_t size);
 /* What somebody speaks who speaks no TLS, by the first bytes: " It looks like ...", or "". */
 const char *tlstext_guess(struct slice first);
 
-/* The start of a TLS alert or handshake, where a packet should be. */
-bool tlstext_is_tls(struct slice first);
-
 #endif

@@ -1,0 +1,103 @@
+-- What is set up wrongly: each says which option or file, and why.
+
+local rig = require "mqrig"
+local mqtt, scenario, expect = rig.mqtt, rig.scenario, rig.expect
+
+-- Whether a line of the timeline holds this text.
+local function told(t, text)
+  for _, line in ipairs(t.timeline:lines(200)) do
+    if line:find(text, 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+local tags = { tags = { "tls" } }
+
+local function refused(t, options, pattern)
+  expect(function()
+    t:client({ url = "mqtts://127.0.0.1:1", tls = options }):connect()
+  end):raises(pattern)
+end
+
+scenario("files that are none", { tags = { "tls" }, net = "real" }, function(t)
+  local pki = t:pki()
+  refused(t, { ca = "/nowhere/ca.pem" }, "tls%.ca %(/nowhere/ca%.pem%) cannot be opened: No such file")
+  refused(t, { ca = "/dev/null" }, "tls%.ca %(/dev/null%) is empty")
+  refused(t, { ca = "/tmp" }, "tls%.ca %(/tmp%) is a directory")
+  local text = pki:file "hello, this is no certificate"
+  refused(t, { ca = text }, "is not PEM: there is no line that begins with %-%-%-%-%-BEGIN")
+  refused(t, { cert = text, key = text }, "tls%.cert %(.*%) is not PEM")
+  t:connect { broker = t:peer { tls = pki.server }, tls = { ca = pki:file(pki.ca) } }
+end)
+
+scenario("texts that are none", tags, function(t)
+  local pki = t:pki()
+  refused(t, { ca = "" }, "tls%.ca is an empty text")
+  refused(t, { ca = pki.server.key }, "tls%.ca is PEM, but holds no %-%-%-%-%-BEGIN %.%.%.CERTIFICATE")
+  refused(t, { ca = (pki.ca:gsub("\n.", "\nA", 2)) }, "tls%.ca: no certificate in it can be read")
+  refused(t, { ca = pki.ca, crl = pki.ca }, "tls%.crl is PEM, but holds no")
+  refused(t, { crl = pki.crl }, "tls%.crl is given, but no tls%.ca")
+  refused(t, { cert = pki.client.cert }, "tls%.cert is given, but no tls%.key")
+  refused(t, { key = pki.client.key }, "tls%.key is given, but no tls%.cert")
+  refused(t, { cert = pki.client.cert, key = pki.server.key }, "tls%.key does not belong to the certificate of tls%.cert")
+end)
+
+-- Made by: openssl ec -aes128, passphrase "right".
+local encrypted = [[
+-----BEGIN EC PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-128-CBC,C01030FE326368DEDAA513BA46419853
+
+jL9pExkcAtaJ5xLCX74F2MiD+yyRhcNzudtFjZHYbiwjJmbqKzuximApvfUHczrP
+vZqdSSoK23AOMX6L9Jn5PGOXJjZnQsU88TiSQ7gitSV0j340FIs3T/rYcyP7ikYP
+1u37zRyuoAD8wBwiosApJ2dKmEUMlj+d6yf1nTaZMFA=
+-----END EC PRIVATE KEY-----
+]]
+
+scenario("a key that is encrypted", tags, function(t)
+  local pki = t:pki()
+  refused(t, { cert = pki.client.cert, key = encrypted }, "tls%.key is encrypted: tls%.passphrase is needed")
+  refused(t, { cert = pki.client.cert, key = encrypted, passphrase = "wrong" },
+    "tls%.key: tls%.passphrase is not the one")
+  refused(t, { cert = pki.client.cert, key = encrypted, passphrase = "right" }, "does not belong to the certificate")
+end)
+
+scenario("values that are none", tags, function(t)
+  local pki = t:pki()
+  refused(t, { ciphers = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA265" }, 'did you mean "TLS%-ECDHE%-ECDSA%-WITH%-AES%-128%-GCM')
+  refused(t, { alpn = "" }, "tls%.alpn: a protocol's name is 1 to 255 bytes")
+  refused(t, { alpn = 7 }, "tls%.alpn is a text or a list of texts")
+  refused(t, { min_version = "1.3" }, 'tls%.min_version is "1%.0", "1%.1" or "1%.2" with this mbedTLS, not "1%.3"')
+  refused(t, { min_version = "1.2", max_version = "1.1" }, "tls%.min_version 1%.2 is over tls%.max_version 1%.1")
+  refused(t, { psk = "xy", psk_identity = "a" }, "tls%.psk is 1 to 32 bytes in hexadecimal digits")
+  refused(t, { psk = "00" }, "tls%.psk is given, but no tls%.psk_identity")
+  refused(t, { resume = "ticket" }, 'tls%.resume is true, false, "tickets" or "ids"')
+  refused(t, { fragment_max = 100 }, "tls%.fragment_max is 512, 1024, 2048 or 4096")
+  refused(t, { insecur = true }, 'did you mean "insecure"')
+  refused(t, "yes", "tls is a table of options, not a string")
+  expect(function() t:peer { url = "mqtts://127.0.0.1:0" } end):raises "takes tls = { cert"
+  expect(function() t:peer { tls = { ca = pki.ca } } end):raises "a TLS server needs tls%.cert and tls%.key"
+  expect(function() t:peer { url = "tcp://127.0.0.1:0", tls = pki.server } end):raises "not for tcp://"
+  expect(function() t:peer { transport = "tsl" } end):raises 'did you mean "tls"'
+  expect(function() t:connect { url = "tcp://127.0.0.1:1", tls = { ca = pki.ca } } end)
+    :raises "the option tls is for mqtts://, ssl:// and wss://, not for tcp://"
+end)
+
+scenario("plain MQTT on a port with TLS", tags, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local c = t:client { url = (peer.url:gsub("^%a+", "tcp")) }
+  expect(c:try_connect()):equals(mqtt.FAILURE)
+  expect(told(t, "the broker speaks TLS at this port")):is_true()
+  expect(told(t, "the client does not speak TLS: it looks like plain MQTT (CONNECT)")):is_true()
+end)
+
+scenario("TLS on a port with plain MQTT", tags, function(t)
+  local pki = t:pki()
+  local peer = t:peer { transport = "tcp" }
+  local c = t:client { url = (peer.url:gsub("^%a+", "ssl")), tls = { ca = pki.ca } }
+  expect(c:try_connect()):equals(mqtt.FAILURE)
+  expect(told(t, "it may not speak TLS there at all")):is_true()
+end)
