@@ -309,6 +309,22 @@ static void history_35_livelock(struct invrig *r, bool plant) {
   at(r, r->c1, TIMELINE_UP, ack(SPEC_DISCONNECT, 0));
 }
 
+/* A connection whose other end is gone since before: it finds out by its ping. */
+static void history_35_half_open(struct invrig *r, bool plant) {
+  begin_alive(r, 10);
+  later(r, 5);
+  event(r, 0, EVENT_HEALED, 0, 0, 100 * (uint64_t)INVRIG_S);
+  later(r, 1);
+  if (plant) at(r, r->c1, TIMELINE_DOWN, publish_packet(0, 0, "m1"));
+  if (plant) given(r, 0, 0, "m1");
+  event(r, 0, EVENT_QUIET, 0, 0, 1);
+  later(r, 4);
+  event(r, r->c1, EVENT_PING, 0, 0, 0);
+  at(r, r->c1, TIMELINE_UP, ack(SPEC_PINGREQ, 0));
+  text(r, r->c1, TIMELINE_END, "reset by the other end");
+  event(r, r->c1, EVENT_LOST, -1, 0, 0);
+}
+
 static void history_36(struct invrig *r, bool plant) {
   begin(r);
   event(r, r->c1, EVENT_SHELTERED, 0, 0, 0);
@@ -333,7 +349,8 @@ static const struct invrig_history histories[] = {
   { 30, history_30_early },    { 30, history_30_paused },
   { 31, history_31 },          { 32, history_32 },
   { 33, history_33 },          { 34, history_34 },
-  { 35, history_35_livelock }, { 36, history_36 },
+  { 35, history_35_livelock }, { 35, history_35_half_open },
+  { 36, history_36 },
 };
 
 int main(void) {
