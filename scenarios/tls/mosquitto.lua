@@ -68,3 +68,49 @@ scenario("mosquitto_pub refuses a scripted broker with the wrong host", ours, fu
   expect(pub:wait()):differs(0)
   expect(#peer:received()):equals(0)
 end)
+
+-- With openssl's client, whose standard input is what a shell gives it.
+local function s_client(t, peer, pki, input, options)
+  if not pcall(t.process, t, { "openssl", "version" }) then
+    t:skip "openssl is not installed"
+  end
+  local command = ("(%s; sleep 5) | openssl s_client -connect localhost:%s -CAfile %s -verify_return_error %s"):format(
+    input, peer.url:match ":(%d+)", pki:file(pki.ca), options)
+  return t:process { "sh", "-c", command, name = "openssl" }
+end
+
+local openssl = { tags = { "tls" }, net = "real" }
+
+scenario("openssl's client connects", openssl, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  s_client(t, peer, pki, [[printf '\020\015\000\004MQTT\004\002\000\074\000\001o\300\000']], "-quiet -tls1_2")
+  t:wait(function()
+    return #peer:received "PINGREQ" > 0
+  end)
+  expect(peer:received("CONNECT")[1].client_id):equals "o"
+end)
+
+scenario("openssl's client wants to renegotiate, and is refused", openssl, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local client = s_client(t, peer, pki, "sleep 0.3; echo R", "-tls1_2")
+  t:wait(function()
+    return client.output:find "no renegotiation"
+  end)
+  expect(client.output):contains "RENEGOTIATING"
+end)
+
+scenario("openssl's client knows each faulty certificate for what it is", openssl, function(t)
+  local pki = t:pki()
+  local words = { expired = "certificate has expired", not_yet_valid = "certificate is not yet valid",
+    untrusted = "certificate signature failure", self_signed = "self%-signed certificate",
+    wrong_host = "ostname mismatch" }
+  for kind, text in next, words do
+    local peer = t:peer { tls = pki:faulty(kind) }
+    local client = s_client(t, peer, pki, "true", "-tls1_2 -verify_hostname localhost")
+    t:wait(function()
+      return client.output:find(text)
+    end)
+  end
+end)
