@@ -26,11 +26,17 @@ struct evresolve {
   void *arg;
 };
 
+/* One pass over what is ready. Without ONCE libevent would go on while anything is: a socket that is readable, and read
+ * only later, would keep it here for ever. */
+static void evresolve_pass(struct evworld *w) {
+  event_base_loop(w->loop.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+}
+
 /* evdns lives while something is looked up: it has sockets, and remembers its files. Half of a request that was
  * answered may still wait for its own end in the loop. */
 static void evresolve_rest(struct evworld *w) {
   if (--w->lookups) return;
-  event_base_loop(w->loop.base, EVLOOP_NONBLOCK);
+  evresolve_pass(w);
   evdns_base_free(w->dns, 0);
   w->dns = NULL;
 }
@@ -148,7 +154,7 @@ void evresolve_free(struct evresolve *r) {
 
 void evresolve_drain(struct evworld *w) {
   while (w->lookups) {
-    event_base_loop(w->loop.base, EVLOOP_NONBLOCK);
+    evresolve_pass(w);
     evloop_run(&w->loop);
   }
 }
