@@ -95,6 +95,20 @@ end)
   return run "mqrig run remote.lua"
 end
 
+-- A proxy goes on until it is told to end: once it listens, at a port that is free here.
+local function run_proxy(script)
+  write(folder .. "/proxy.sh", "exec " .. script:gsub(":1884", ":0"))
+  return run [[
+sh -eu proxy.sh >out 2>&1 &
+until grep -q "listening at" out; do
+  kill -0 $!
+done
+kill -INT $!
+wait $!
+cat out
+]]
+end
+
 local function normal(line)
   return (line:gsub("%s+%d+%.%d+ ms", " N ms"):gsub("(127%.0%.0%.1):%d+", "%1:PORT"):gsub("seed %d+", "seed N")
     :gsub(" %(%d+%.%d+ s%)$", ""):gsub("^mqrig %d+%.%d+%.%d+", "mqrig VERSION"))
@@ -156,7 +170,8 @@ function take.sh(block)
   end
   local script = block.text:gsub("build/release", (build:gsub("%%", "%%%%")))
   local remote = script:find(REMOTE, 1, true)
-  local text, got = (remote and run_at_remote or run)(script)
+  local proxy = script:find "^mqrig proxy "
+  local text, got = (remote and run_at_remote or proxy and run_proxy or run)(script)
   block.output = text
   check(block, got == (tonumber(status) or 0), ("ended with %s:"):format(got), text)
 end
