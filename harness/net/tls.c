@@ -238,6 +238,7 @@ static void tls_now_up(struct tls *t, int64_t now_ns) {
   t->up = true;
   tls_note_up(t);
   tls_keep_session(t);
+  tlsidle_forget_peer(&t->ssl);
   if (t->orders.alert && !t->alerted && !t->orders.alert_at) tls_obey_alert(t, now_ns);
 }
 

@@ -49,6 +49,13 @@ void tlsidle_restore(mbedtls_ssl_context *ssl, const struct tlsidle *kept) {
   }
 }
 
+void tlsidle_forget_peer(mbedtls_ssl_context *ssl) {
+  if (!ssl->session || !ssl->session->peer_cert) return;
+  mbedtls_x509_crt_free(ssl->session->peer_cert);
+  free(ssl->session->peer_cert);
+  ssl->session->peer_cert = NULL;
+}
+
 #else
 
 /* There the buffers are not ours to take: they stay. */
@@ -58,6 +65,10 @@ void tlsidle_release(mbedtls_ssl_context *ssl, struct tlsidle *kept) {
 
 void tlsidle_restore(mbedtls_ssl_context *ssl, const struct tlsidle *kept) {
   (void)ssl, (void)kept;
+}
+
+void tlsidle_forget_peer(mbedtls_ssl_context *ssl) {
+  (void)ssl;
 }
 
 #endif

@@ -1,4 +1,5 @@
-/* tlsidle: the two record buffers of a connection of mbedTLS's, 33 KiB, given back while they hold nothing. */
+/* tlsidle: what a connection of mbedTLS's keeps and does not need: its two record buffers, 33 KiB, while they hold
+ * nothing, and the other end's certificate once it was looked at. */
 #ifndef MQRIG_TLSIDLE_H
 #define MQRIG_TLSIDLE_H
 
@@ -15,5 +16,8 @@ void tlsidle_release(mbedtls_ssl_context *ssl, struct tlsidle *kept);
 
 /* Before anything else is done with the connection. */
 void tlsidle_restore(mbedtls_ssl_context *ssl, const struct tlsidle *kept);
+
+/* After the handshake: nobody asks for the other end's certificate again. */
+void tlsidle_forget_peer(mbedtls_ssl_context *ssl);
 
 #endif

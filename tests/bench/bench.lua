@@ -101,7 +101,37 @@ local function idle_cells(broker)
   end)
 end
 
+-- Over TLS: the same publishing, connects, and memory.
+local function tls_cells(broker)
+  local cells = { publish = {} }
+  for qos = 0, 1 do
+    cells.publish[qos] = in_turns({ "mqrig", "mosquitto" }, REPEATS, function(name, i)
+      progress("publish at QoS %d over TLS, %s, %d of %d", qos, name, i, REPEATS)
+      local count = COUNTS[name][qos] // (quick and 3 or 1)
+      if name == "mqrig" then
+        local params = { qos = qos, count = count, window = WINDOW, size = SIZE }
+        return programs.mqrig("publish", broker.port, params, broker.ca)
+      end
+      return programs.peer(60, ("mosquittopeer publish %d %d %d %d %d"):format(broker.port, qos, count, WINDOW, SIZE),
+        broker.ca)
+    end)
+  end
+  cells.connect = in_turns({ "mqrig", "mosquitto" }, REPEATS, function(name, i)
+    progress("connects over TLS, %s, %d of %d", name, i, REPEATS)
+    local count = quick and 100 or 300
+    if name == "mqrig" then return programs.mqrig("connect", broker.port, { count = count }, broker.ca) end
+    return programs.peer(60, ("mosquittopeer connect %d %d"):format(broker.port, count), broker.ca)
+  end)
+  cells.idle = in_turns({ "mqrig", "mosquitto" }, REPEATS, function(name, i)
+    progress("1,000 idle clients over TLS, %s, %d of %d", name, i, REPEATS)
+    if name == "mqrig" then return programs.mqrig("idle", broker.port, { clients = 1000 }, broker.ca) end
+    return programs.peer(60, ("mosquittopeer idle %d 1000"):format(broker.port), broker.ca)
+  end)
+  return cells
+end
+
 local broker <close> = programs.mosquitto()
+local secure <close> = programs.secure_mosquitto()
 local results = {
   quick = quick,
   repeats = REPEATS,
@@ -114,6 +144,7 @@ local results = {
   publish = publish_cells(broker),
   idle = idle_cells(broker),
   fill = fill_cells(),
+  tls = tls_cells(secure),
 }
 local text = report.markdown(results)
 io.write(text)

@@ -2,6 +2,9 @@
  *
  *   mosquittopeer publish PORT QOS COUNT WINDOW SIZE
  *   mosquittopeer idle PORT CLIENTS
+ *   mosquittopeer connect PORT COUNT
+ *
+ * With BENCH_CA in the environment over TLS; that file says whom to trust.
  */
 #include <mosquitto.h>
 #include <poll.h>
@@ -45,6 +48,8 @@ static void mosquittopeer_open(struct mosquittopeer *p, int port, int number) {
   mosquitto_publish_callback_set(p->client, mosquittopeer_published);
   mosquitto_max_inflight_messages_set(p->client, 0);
   mosquitto_int_option(p->client, MOSQ_OPT_TCP_NODELAY, 1);
+  const char *ca = getenv("BENCH_CA");
+  if (ca) figure_need(mosquitto_tls_set(p->client, ca, NULL, NULL, NULL, NULL) == 0, "mosquitto_tls_set");
   figure_need(mosquitto_connect(p->client, "127.0.0.1", port, 600) == 0, "mosquitto_connect");
   while (!p->up) mosquittopeer_turn(p, 5000);
 }
@@ -80,12 +85,25 @@ static void mosquittopeer_idle(int port, int clients) {
   printf("clients=%d each_kib=%.3f\n", clients, (double)(figure_rss_kib() - before_kib) / (clients - 1));
 }
 
+static void mosquittopeer_connect(int port, long count) {
+  struct figure_run run = figure_begin();
+  for (long i = 0; i < count; i++) {
+    struct mosquittopeer p = { 0 };
+    mosquittopeer_open(&p, port, 0);
+    figure_need(mosquitto_disconnect(p.client) == 0, "mosquitto_disconnect");
+    while (mosquitto_want_write(p.client)) mosquittopeer_turn(&p, 5000);
+    mosquitto_destroy(p.client);
+  }
+  figure_end(run, count);
+}
+
 int main(int argc, char **argv) {
   long a[6] = { 0 };
   for (int i = 2; i < argc && i < 8; i++) a[i - 2] = strtol(argv[i], NULL, 10);
   mosquitto_lib_init();
   if (argc == 7 && !strcmp(argv[1], "publish")) mosquittopeer_publish((int)a[0], (int)a[1], a[2], a[3], (int)a[4]);
   else if (argc == 4 && !strcmp(argv[1], "idle")) mosquittopeer_idle((int)a[0], (int)a[1]);
+  else if (argc == 4 && !strcmp(argv[1], "connect")) mosquittopeer_connect((int)a[0], a[1]);
   else return 2;
   return 0;
 }

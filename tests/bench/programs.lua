@@ -39,8 +39,9 @@ local function fail(command, text)
 end
 
 -- A peer's program. One that the limit stopped gives the records that it had written; its last says status=124.
-function M.peer(limit_s, command)
-  local text = output_of(("exec %smeasure %d %s%s 2>&1"):format(M.folder, limit_s, M.folder, command))
+function M.peer(limit_s, command, ca)
+  local trust = ca and "BENCH_CA=" .. ca or ""
+  local text = output_of(("%s exec %smeasure %d %s%s 2>&1"):format(trust, M.folder, limit_s, M.folder, command))
   local records = records_of(text)
   local whole = M.find(records, "whole_wall_s")
   if not whole or (whole.status ~= 0 and whole.status ~= 124) then fail(command, text) end
@@ -48,13 +49,14 @@ function M.peer(limit_s, command)
 end
 
 -- A scenario file of this folder, through the release program. It writes its figures to a file.
-function M.mqrig(scenario, port, params)
-  local words = { M.program, ("run tests/bench/%s.lua --broker mqtt://127.0.0.1:%d"):format(scenario, port) }
+function M.mqrig(scenario, port, params, ca)
+  local scheme, trust = ca and "mqtts" or "mqtt", ca and "SSL_CERT_FILE=" .. ca or ""
+  local words = { M.program, ("run tests/bench/%s.lua --broker %s://127.0.0.1:%d"):format(scenario, scheme, port) }
   params.out = FIGURES_FILE
   for key, value in pairs(params) do words[#words + 1] = ("-p %s=%s"):format(key, value) end
   local command = table.concat(words, " ")
   os.remove(FIGURES_FILE)
-  local text = output_of(("exec %smeasure 180 %s 2>&1"):format(M.folder, command))
+  local text = output_of(("%s exec %smeasure 180 %s 2>&1"):format(trust, M.folder, command))
   local whole = M.find(records_of(text), "whole_wall_s")
   if not whole or whole.status ~= 0 then fail(command, text) end
   local file <close> = assert(io.open(FIGURES_FILE))
@@ -91,13 +93,14 @@ max_queued_messages 0
 set_tcp_nodelay true
 log_dest none
 user %s
+%s
 ]]
 
-local function mosquitto_once(user)
+local function mosquitto_once(user, tls)
   local port = tonumber(output_of(M.folder .. "probe free"))
   local name = M.folder .. "mosquitto.conf"
   local file = assert(io.open(name, "w"))
-  file:write(CONFIGURATION:format(port, user))
+  file:write(CONFIGURATION:format(port, user, tls or ""))
   file:close()
   local kept = keep(3600, ("mosquitto -c %s 2>/dev/null"):format(name))
   local is_up = os.execute(("%sprobe wait %d"):format(M.folder, port))
@@ -109,14 +112,24 @@ local function mosquitto_once(user)
   getmetatable(kept).__close(kept)
 end
 
--- A mosquitto of our own on a free port of loopback. To be closed.
-function M.mosquitto()
+-- A mosquitto of our own on a free port of loopback, with lines for TLS or without. To be closed.
+function M.mosquitto(tls)
   local user = output_of("id -un"):match("%S+")
   for _ = 1, 5 do
-    local broker = mosquitto_once(user)
+    local broker = mosquitto_once(user, tls)
     if broker then return broker end
   end
   error("mosquitto does not start", 0)
+end
+
+-- The same with TLS, and the file with its CA in `ca`.
+function M.secure_mosquitto()
+  local folder = M.folder .. "certificates"
+  os.execute("mkdir -p " .. folder)
+  output_of(("%s run tests/bench/certificates.lua -p out=%s 2>&1"):format(M.program, folder))
+  local broker = M.mosquitto(("certfile %s/cert.pem\nkeyfile %s/key.pem"):format(folder, folder))
+  broker.ca = folder .. "/ca.pem"
+  return broker
 end
 
 -- fn(port) with a broker that never acknowledges.

@@ -144,6 +144,36 @@ local function memory(lines, results, aims)
   aims[#aims + 1] = { ("65,535 in flight in at most %d MiB"):format(AIM_MIB), number(mib) .. " MiB", mib <= AIM_MIB }
 end
 
+local AIM_TLS_IDLE_KIB = 12
+
+local function tls(lines, results, aims)
+  local rows, cells, idle = {}, results.tls, {}
+  lines[#lines + 1] = ("## Over TLS, mqrig by mbedTLS (1.2), libmosquitto by OpenSSL (1.3)\n\nMedians of %d.\n"):format(
+    results.repeats)
+  for qos = 0, 1 do
+    local ours, theirs = over(cells.publish[qos].mqrig, per_million), over(cells.publish[qos].mosquitto, per_million)
+    rows[#rows + 1] = { ("CPU seconds for a million messages at QoS %d"):format(qos), number(ours), number(theirs),
+      ratio(ours, theirs) }
+  end
+  local function each_ms(records)
+    local run = find(records, "cpu_s")
+    return run.cpu_s / run.count * 1000
+  end
+  for _, part in ipairs { { "a connect with a whole handshake, CPU ms of the client", each_ms },
+    { "connects one after the other, a second", rate } } do
+    local ours, theirs = over(cells.connect.mqrig, part[2]), over(cells.connect.mosquitto, part[2])
+    rows[#rows + 1] = { part[1], number(ours), number(theirs), ratio(ours, theirs) }
+  end
+  for _, name in ipairs { "mqrig", "mosquitto" } do
+    idle[name] = over(cells.idle[name], function(records) return find(records, "each_kib").each_kib end)
+  end
+  rows[#rows + 1] = { "one idle connected client of 1,000, KiB", number(idle.mqrig), number(idle.mosquitto),
+    ratio(idle.mqrig, idle.mosquitto) }
+  table_of(lines, { "", "mqrig", "libmosquitto", "ratio" }, rows)
+  aims[#aims + 1] = { ("an idle client over TLS in at most %d KiB"):format(AIM_TLS_IDLE_KIB),
+    number(idle.mqrig) .. " KiB", idle.mqrig <= AIM_TLS_IDLE_KIB }
+end
+
 local function starts(lines, results, aims)
   lines[#lines + 1] = "## From the start of the program to the first PUBLISH on the wire, ms\n"
   local rows = {}
@@ -175,6 +205,7 @@ function M.markdown(results)
   publish(lines, results, aims)
   fill(lines, results, aims)
   memory(lines, results, aims)
+  tls(lines, results, aims)
   starts(lines, results, aims)
   for _, aim in ipairs(aims) do rows[#rows + 1] = { aim[1], aim[2], aim[3] and "met" or "missed" } end
   lines[#lines + 1] = "## Aims\n"
