@@ -12,7 +12,7 @@ local Pool = {}
 Pool.__index = Pool
 
 M.GRACE_NS = 2000000000 -- beyond a scenario's timeout, to be stopped where it stands
-M.CLOSE_GRACE_NS = 8000000000 -- for closing what it made
+M.CLOSE_GRACE_NS = 20000000000 -- for closing what it made
 M.AGAIN_S = 30 -- beyond the real timeout, for a second run in a process of its own
 M.STOP_GRACE_NS = 5000000000 -- for workers that are told to stop
 M.DEATHS_MAX = 3 -- workers that die without a job in hand, one after the other
