@@ -194,7 +194,10 @@ static void proxy_fired(void *arg, const struct scope_firing *f) {
 
 static bool proxy_check_url(const struct url *u, const struct tlsconfig *tls, const char *what, struct err *err) {
   if (!u->websocket && u->tls == (tls != NULL)) return true;
-  return err_set(err, "%s is %s://, and the proxy speaks tcp:// and unix:// only", what, url_scheme_name(u->scheme));
+  const char *scheme = url_scheme_name(u->scheme);
+  if (tls) return err_set(err, "%s is %s://, and there are TLS options for it", what, scheme);
+  return err_set(err, "%s is %s://, and this proxy speaks tcp:// and unix:// only%s", what, scheme,
+                 u->websocket ? "" : ": in a scenario t:proxy has the options tls and upstream_tls");
 }
 
 /* It would connect to itself until there are no descriptors left. */
