@@ -12,7 +12,9 @@ local M = {}
 
 M.URL = "tcp://127.0.0.1:0" -- port 0: a free one
 
-local known = blame.set "upstream url name tls upstream_tls connect_timeout closes accept_max send_buffer receive_buffer"
+local known = blame.set(
+  "upstream url name tls upstream_tls connect_timeout closes accept_max send_buffer receive_buffer"
+)
 local verbs = "rst fin vanish stall resume close"
 
 local function directions(computed)
@@ -147,8 +149,8 @@ local function url_of(upstream)
   return url
 end
 
--- What the core is given for `upstream`, where that is TLS: whoever says `tls` ends it here and begins it anew; where the
--- scenario has certificates without having asked for them, so do its proxies; else it goes through as it is.
+-- What the core is given for `upstream`, where that is TLS: whoever says `tls` ends it here and begins it anew; where
+-- the scenario has certificates without having asked for them, so do its proxies; else it goes through as it is.
 local function ways(scenario, options, url)
   local secure = url:find "^ssl://" or url:find "^mqtts://"
   local tls = options.tls

@@ -1,8 +1,8 @@
 -- transport: what the brokers of a scenario are reached by: TCP, a Unix socket, TLS, WebSocket, WebSocket in TLS.
 --
--- Whoever states a URL has said it. Else it is the option `transport`, or TLS where there are options for it, or what the
--- command line says (--transport). Over TLS without options a PKI of the scenario's own is made, and every client that
--- says nothing of TLS trusts it, too.
+-- Whoever states a URL has said it. Else it is the option `transport`, or TLS where there are options for it, or what
+-- the command line says (--transport). Over TLS without options a PKI of the scenario's own is made, and every client
+-- that says nothing of TLS trusts it, too.
 
 local blame = require "mqrig.blame"
 local core = require "mqrig.core"
