@@ -94,7 +94,7 @@ void simend_refuse(struct simend *e);
 /* It has no owner any more. */
 void simend_release(struct simend *e);
 /* A line about a connection on which something is on its way or waits; false: there is nothing. */
-#define SIMEND_TEXT_MAX 512
+#define SIMEND_TEXT_MAX 768
 bool simend_describe(const struct simconn *c, char to[SIMEND_TEXT_MAX]);
 
 /* Nothing is told after that. */
