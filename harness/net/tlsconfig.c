@@ -191,6 +191,19 @@ static bool tlsconfig_set_fragment(struct tlsconfig *c, const struct tlsconfig_o
 
 /* Resumption. */
 
+#ifndef MBEDTLS_PRIVATE
+#define MBEDTLS_PRIVATE(field) field /* mbedTLS 2 */
+#endif
+
+/* A ticket has the second in it at which the session began, and so the wall clock: as 0, the same handshake gives the
+ * same bytes. TLSCONFIG_TICKET_S covers it. */
+static int tlsconfig_write_ticket(void *tickets, const mbedtls_ssl_session *session, unsigned char *to,
+                                  const unsigned char *end, size_t *size, uint32_t *lifetime_s) {
+  mbedtls_ssl_session timeless = *session; /* its pointers are borrowed */
+  timeless.MBEDTLS_PRIVATE(start) = 0;
+  return mbedtls_ssl_ticket_write(tickets, &timeless, to, end, size, lifetime_s);
+}
+
 static bool tlsconfig_set_resume(struct tlsconfig *c, const struct tlsconfig_options *o, struct err *err) {
   bool tickets = o->resume == TLSCONFIG_RESUME_TICKETS || o->resume == TLSCONFIG_RESUME_ANY;
   bool ids = o->resume == TLSCONFIG_RESUME_IDS || o->resume == TLSCONFIG_RESUME_ANY;
@@ -204,7 +217,7 @@ static bool tlsconfig_set_resume(struct tlsconfig *c, const struct tlsconfig_opt
   if (tickets) {
     tlsconfig_must(mbedtls_ssl_ticket_setup(&c->tickets, tlsrandom_draw, &c->random, MBEDTLS_CIPHER_AES_256_GCM,
                                             TLSCONFIG_TICKET_S));
-    mbedtls_ssl_conf_session_tickets_cb(&c->conf, mbedtls_ssl_ticket_write, mbedtls_ssl_ticket_parse, &c->tickets);
+    mbedtls_ssl_conf_session_tickets_cb(&c->conf, tlsconfig_write_ticket, mbedtls_ssl_ticket_parse, &c->tickets);
   }
   if (ids) {
     mbedtls_ssl_cache_set_max_entries(&c->ids, TLSCONFIG_IDS_MAX);
