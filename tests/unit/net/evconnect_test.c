@@ -1,4 +1,4 @@
-#include "seat.h"
+#include "worldrig.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "net/evconnect.h"
-#include "net/evnet.h"
 #include "net/names.h"
 
 /* Listeners of one port on several addresses of this host; a deaf one has a full backlog and answers no more. */
@@ -202,25 +201,12 @@ static void test_told(void **state) {
   places_fini(&p);
 }
 
-static int setup(void **state) {
-  struct err err;
-  (void)state;
-  world = evnet_new(&err);
-  return world ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  (void)state;
-  net_free(world);
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(test_race, setup, teardown),
-    cmocka_unit_test_setup_teardown(test_slow_one_wins, setup, teardown),
-    cmocka_unit_test_setup_teardown(test_none, setup, teardown),
-    cmocka_unit_test_setup_teardown(test_told, setup, teardown),
+    WORLDRIG_REAL(test_race),
+    WORLDRIG_REAL(test_slow_one_wins),
+    WORLDRIG_REAL(test_none),
+    WORLDRIG_REAL(test_told),
   };
   return cmocka_run_group_tests_name("evconnect", tests, NULL, NULL);
 }

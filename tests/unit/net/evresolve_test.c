@@ -1,5 +1,5 @@
 /* A name server of our own, in name spaces of our own: its port is 53, and /etc/resolv.conf names it. */
-#include "seat.h"
+#include "worldrig.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -11,8 +11,6 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "net/evnet.h"
 
 #define QUESTION 12 /* where it begins in a message (RFC 1035, 4.1) */
 
@@ -158,20 +156,16 @@ static void test_forgotten(void **state) {
 static struct evnet_watch *watch;
 
 static int setup(void **state) {
-  struct err err;
-  (void)state;
   asked = 0;
-  world = evnet_new(&err);
-  if (world && apart) watch = evnet_watch(world, server_fd, serve, NULL);
-  return world ? 0 : -1;
+  if (worldrig_real(state) != 0) return -1;
+  if (apart) watch = evnet_watch(world, server_fd, serve, NULL);
+  return 0;
 }
 
 static int teardown(void **state) {
-  (void)state;
   evnet_unwatch(watch);
   watch = NULL;
-  net_free(world);
-  return 0;
+  return worldrig_fini(state);
 }
 
 static void open_server(void) {

@@ -2,9 +2,7 @@
 
 #include <stdio.h>
 
-#include "net/evnet.h"
-#include "net/simnet.h"
-#include "seat.h"
+#include "worldrig.h"
 
 /* What the next calls of one kind come to; the last row goes on for ever if `forever`. */
 struct script {
@@ -332,36 +330,12 @@ static void test_later(void **state) {
   assert_int_equal(script.gone, 1);
 }
 
-static int set_up_real(void **state) {
-  struct err err;
-  (void)state;
-  world = evnet_new(&err);
-  return world ? 0 : -1;
-}
-
-static int set_up_virtual(void **state) {
-  (void)state;
-  world = simnet_new(NULL);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  net_free(world);
-  return 0;
-}
-
-#define OSCALL_TEST(test)                                                                                              \
-  { "real " #test, test, set_up_real, tear_down, NULL }, {                                                             \
-    "virtual " #test, test, set_up_virtual, tear_down, NULL                                                            \
-  }
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-    OSCALL_TEST(test_send_short),  OSCALL_TEST(test_send_again), OSCALL_TEST(test_send_never),
-    OSCALL_TEST(test_failures),    OSCALL_TEST(test_recv),       OSCALL_TEST(test_recv_paused),
-    OSCALL_TEST(test_connect),     OSCALL_TEST(test_no_stream),  OSCALL_TEST(test_accept),
-    OSCALL_TEST(test_end_waiting), OSCALL_TEST(test_later),
+    WORLDRIG_BOTH(test_send_short),  WORLDRIG_BOTH(test_send_again), WORLDRIG_BOTH(test_send_never),
+    WORLDRIG_BOTH(test_failures),    WORLDRIG_BOTH(test_recv),       WORLDRIG_BOTH(test_recv_paused),
+    WORLDRIG_BOTH(test_connect),     WORLDRIG_BOTH(test_no_stream),  WORLDRIG_BOTH(test_accept),
+    WORLDRIG_BOTH(test_end_waiting), WORLDRIG_BOTH(test_later),
   };
   return cmocka_run_group_tests_name("oscall", tests, NULL, NULL);
 }

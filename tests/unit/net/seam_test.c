@@ -1,21 +1,11 @@
-#include "seat.h"
+#include "worldrig.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#include "net/chain.h"
-#include "net/evnet.h"
-#include "net/simnet.h"
-
 /* What every driver of the seam does: each test runs on real sockets, and in the virtual world. Both ends of each
- * connection are the driver's. */
-
-static bool is_virtual;
-
-/* Lets what is on its way arrive: in a virtual world a while, in the real one until `condition`, or the same while. */
-static void settle(void) {
-  turns_for(is_virtual ? 100 * MS : 5 * MS);
-}
+ * connection are the driver's. How connections end is in seamend_test.c. */
 
 /* Connecting and listening. */
 
@@ -33,6 +23,8 @@ static void test_refused(void **state) {
   assert_false(s.writing);
   assert_non_null(strstr(s.why.text, url + 6));
   assert_string_equal(stream_peer(s.stream), "");
+  turns_for(2 * MS);
+  assert_int_equal(s.ends, 1);
   seat_fini(&s);
 }
 
@@ -55,7 +47,7 @@ static void test_backlog(void **state) {
   assert_int_equal(s[3].end, STREAM_TIMEOUT);
   assert_true(net_now(world) >= begin_ns + 100 * MS);
   assert_non_null(strstr(s[3].why.text, "no answer within 0.1 s"));
-  assert_true(turns < 12);
+  assert_true(turns < (is_virtual ? 12 : 5));
   assert_int_equal(p->count, 0);
   seat_fini(&s[3]);
   for (int way = 0; way < 3; way++) {
@@ -88,6 +80,10 @@ static void test_localhost(void **state) {
     assert_string_equal(stream_peer(s.stream), p->url + 6);
     assert_string_equal(stream_local(s.stream), stream_peer(p->seats[0].stream));
     assert_string_equal(stream_peer(s.stream), stream_local(p->seats[0].stream));
+    seat_fini(&s);
+    seat_connect(&s, p->url, 5000 * MS);
+    UNTIL(s.opened);
+    assert_string_equal(stream_peer(s.stream), p->url + 6);
     seat_fini(&s);
     porter_close(p);
     seat_connect(&s, name, 5000 * MS);
@@ -229,7 +225,7 @@ static void test_unix_backlog(void **state) {
 static void test_mute(void **state) {
   (void)state;
   struct porter *p = porter_open("tcp://127.0.0.1:0");
-  struct seat silent, heard;
+  struct seat silent, heard, later;
   struct err err = { "" };
   if (!net_listener_mute(p->listener, true, &err)) {
     assert_false(is_virtual);
@@ -248,8 +244,11 @@ static void test_mute(void **state) {
   UNTIL(heard.opened && p->count == 1);
   seat_send(&heard, "x");
   UNTIL(seat_got(&p->seats[0]) == 1);
+  seat_connect(&later, p->url, 5000 * MS);
+  UNTIL(later.opened && p->count == 2);
   seat_fini(&silent);
   seat_fini(&heard);
+  seat_fini(&later);
   porter_close(p);
 }
 
@@ -261,10 +260,11 @@ static void test_accept_max(void **state) {
   for (int i = 0; i < 5; i++) seat_connect(&s[i], p->url, 5000 * MS);
   for (int i = 0; i < 5; i++) UNTIL(s[i].opened);
   UNTIL(p->count == 2);
+  turns_for(MS);
   turns = 0;
   turns_for(5 * MS);
   assert_int_equal(p->count, 2);
-  assert_true(turns < 10);
+  assert_true(turns < 3);
   seat_fini(&p->seats[0]);
   UNTIL(p->count == 3);
   turns_for(2 * MS);
@@ -280,12 +280,6 @@ static void test_accept_max(void **state) {
 }
 
 /* Bytes. */
-
-static uint8_t pattern[8 << 20];
-
-static void fill_pattern(void) {
-  for (size_t i = 0; i < sizeof pattern; i++) pattern[i] = (uint8_t)(i * 7 + i / 251);
-}
 
 /* What does not fit waits for room, without turning; all of it arrives, once, in order. */
 static void test_partial_writes(void **state) {
@@ -351,13 +345,21 @@ static void test_fairness(void **state) {
   porter_close(p);
 }
 
+static void raise_descriptors(size_t to) {
+  struct rlimit limit;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= to) return;
+  limit.rlim_cur = to;
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
 /* A thousand streams, each with its echo. */
 static void test_many(void **state) {
   (void)state;
   enum { COUNT = 1000 };
   static struct seat s[COUNT];
   static bool echoed[COUNT];
-  if (!is_virtual && evnet_descriptors_left() < 2 * COUNT + 50) skip();
+  if (!is_virtual) raise_descriptors(4096);
   struct porter *p = porter_open("tcp://127.0.0.1:0");
   memset(echoed, 0, sizeof echoed);
   for (int i = 0; i < COUNT; i++) {
@@ -377,314 +379,6 @@ static void test_many(void **state) {
     seat_fini(&s[i]);
   }
   porter_close(p);
-}
-
-/* Ends. */
-
-/* Seven bytes, then a reset at once: seven bytes arrive, then the reset. Also when reading is late. */
-static void test_reset_after_bytes(void **state) {
-  (void)state;
-  for (int late = 0; late < 2; late++) {
-    struct seat s;
-    struct porter *p = seat_pair(&s);
-    if (late) stream_pause(s.stream, true);
-    buffer_append(&p->seats[0].out, slice_text("1234567"));
-    stream_flush(p->seats[0].stream);
-    stream_reset(p->seats[0].stream);
-    p->seats[0].stream = NULL;
-    if (late) {
-      settle();
-      turns = 0;
-      settle();
-      assert_true(turns < 3);
-      assert_int_equal(s.inputs + s.ends, 0);
-      stream_pause(s.stream, false);
-    }
-    UNTIL(s.ends);
-    assert_int_equal(seat_got(&s), 7);
-    assert_int_equal(s.end, STREAM_RESET);
-    assert_false(s.writing);
-    seat_fini(&s);
-    porter_close(p);
-  }
-}
-
-/* Megabytes, then a reset: what was not sent yet is gone. */
-static void test_reset_loses_unsent(void **state) {
-  (void)state;
-  struct seat s;
-  struct porter *p = seat_pair(&s);
-  stream_pause(s.stream, true);
-  seat_write(&p->seats[0], pattern, 3900000);
-  settle();
-  stream_reset(p->seats[0].stream);
-  p->seats[0].stream = NULL;
-  settle();
-  stream_pause(s.stream, false);
-  UNTIL(s.ends);
-  assert_int_equal(s.end, STREAM_RESET);
-  assert_true(seat_got(&s) > 0 && seat_got(&s) < 3900000);
-  seat_fini(&s);
-  porter_close(p);
-}
-
-/* It is a write that finds the reset: what had come is handed over first, and nothing is told inside stream_flush. */
-static void test_write_finds_reset(void **state) {
-  (void)state;
-  struct seat s;
-  struct porter *p = seat_pair(&s);
-  stream_pause(s.stream, true);
-  seat_send(&p->seats[0], "1234567");
-  settle();
-  stream_reset(p->seats[0].stream);
-  p->seats[0].stream = NULL;
-  settle();
-  buffer_append(&s.out, slice_text("a message"));
-  stream_flush(s.stream);
-  stream_flush(s.stream);
-  stream_want_write(s.stream);
-  assert_int_equal(buffer_size(&s.out), 9);
-  assert_int_equal(s.ends, 0);
-  settle();
-  assert_int_equal(s.inputs + s.ends, 0);
-  stream_pause(s.stream, false);
-  UNTIL(s.ends);
-  assert_int_equal(seat_got(&s), 7);
-  assert_int_equal(s.end, STREAM_RESET);
-  assert_true(s.writing);
-  assert_non_null(strstr(s.why.text, "writing to 127.0.0.1:"));
-  seat_fini(&s);
-  porter_close(p);
-}
-
-/* Closed with bytes unread: what was written before is read, then the reset. */
-static void test_close_unread(void **state) {
-  (void)state;
-  struct seat s;
-  struct porter *p = seat_pair(&s);
-  struct seat *other = &p->seats[0];
-  stream_pause(other->stream, true);
-  seat_send(&s, "unread");
-  settle();
-  seat_send(other, "last words");
-  settle();
-  stream_close(other->stream);
-  other->stream = NULL;
-  UNTIL(s.ends);
-  assert_int_equal(seat_got(&s), 10);
-  assert_int_equal(s.fins, 0);
-  assert_int_equal(s.end, STREAM_RESET);
-  seat_fini(&s);
-  porter_close(p);
-}
-
-/* FIN from the other end: this one stays writable, nothing turns, and a reset behind it is still noticed. */
-static void test_half_close(void **state) {
-  (void)state;
-  struct seat s;
-  struct porter *p = seat_pair(&s);
-  struct seat *other = &p->seats[0];
-  seat_send(other, "last");
-  settle();
-  stream_shutdown(other->stream);
-  UNTIL(s.fins);
-  assert_int_equal(seat_got(&s), 4);
-  turns_for(MS);
-  turns = 0;
-  turns_for(5 * MS);
-  assert_true(turns < 4);
-  seat_send(&s, "answer");
-  UNTIL(seat_got(other) == 6);
-  seat_send(other, "never written");
-  settle();
-  assert_int_equal(seat_got(&s), 4);
-  stream_reset(other->stream);
-  other->stream = NULL;
-  UNTIL(s.ends);
-  assert_int_equal(s.end, STREAM_RESET);
-  assert_int_equal(s.fins, 1);
-  seat_fini(&s);
-  porter_close(p);
-}
-
-/* Their FIN is told before a reset that came behind it, however late; not where a write has met the reset. */
-static void test_reset_behind_fin(void **state) {
-  (void)state;
-  for (int writes = 0; writes < 2; writes++) {
-    struct seat s;
-    struct porter *p = seat_pair(&s);
-    stream_pause(s.stream, true);
-    seat_send(&p->seats[0], "last");
-    settle();
-    stream_close(p->seats[0].stream);
-    p->seats[0].stream = NULL;
-    settle();
-    seat_send(&s, "to nobody");
-    settle();
-    if (writes) seat_send(&s, "again");
-    settle();
-    stream_pause(s.stream, false);
-    UNTIL(s.ends);
-    assert_int_equal(seat_got(&s), 4);
-    assert_int_equal(s.fins, !writes);
-    assert_int_equal(s.end, STREAM_RESET);
-    assert_int_equal(s.writing, writes);
-    seat_fini(&s);
-    porter_close(p);
-  }
-}
-
-/* A large write behind their FIN gets through too. */
-static void test_write_after_fin(void **state) {
-  (void)state;
-  struct seat s;
-  struct porter *p = seat_pair(&s);
-  fill_pattern();
-  stream_shutdown(p->seats[0].stream);
-  UNTIL(s.fins);
-  stream_set_buffers(s.stream, 65536, 0);
-  seat_write(&s, pattern, sizeof pattern);
-  UNTIL(seat_got(&p->seats[0]) == sizeof pattern);
-  assert_memory_equal(buffer_slice(&p->seats[0].in).data, pattern, sizeof pattern);
-  seat_fini(&s);
-  porter_close(p);
-}
-
-/* Who writes to somebody who has closed: the first write succeeds, the next fails. */
-static void test_write_to_closed(void **state) {
-  (void)state;
-  struct seat s;
-  struct porter *p = seat_pair(&s);
-  stream_close(p->seats[0].stream);
-  p->seats[0].stream = NULL;
-  UNTIL(s.fins);
-  stream_pause(s.stream, true);
-  seat_send(&s, "first");
-  turn(net_now(world));
-  assert_int_equal(buffer_size(&s.out), 0);
-  settle();
-  assert_int_equal(s.ends, 0);
-  seat_send(&s, "second");
-  settle();
-  assert_int_equal(buffer_size(&s.out), 6);
-  stream_pause(s.stream, false);
-  UNTIL(s.ends);
-  assert_int_equal(s.end, STREAM_RESET);
-  assert_true(s.writing);
-  assert_non_null(strstr(s.why.text, "Broken pipe"));
-  seat_fini(&s);
-  porter_close(p);
-}
-
-/* Closed in order: what the transport took arrives, also when it takes its time. */
-static void test_close_delivers(void **state) {
-  (void)state;
-  struct seat s;
-  struct porter *p = seat_pair(&s);
-  fill_pattern();
-  stream_pause(p->seats[0].stream, true);
-  seat_write(&s, pattern, 1000000);
-  UNTIL(buffer_size(&s.out) == 0);
-  stream_close(s.stream);
-  s.stream = NULL;
-  settle();
-  stream_pause(p->seats[0].stream, false);
-  UNTIL(p->seats[0].fins);
-  assert_int_equal(seat_got(&p->seats[0]), 1000000);
-  assert_memory_equal(buffer_slice(&p->seats[0].in).data, pattern, 1000000);
-  assert_int_equal(p->seats[0].ends, 0);
-  seat_fini(&s);
-  porter_close(p);
-}
-
-/* Vanished: what was written before is read, and then not even a write is answered. */
-static void test_vanish(void **state) {
-  (void)state;
-  struct seat s;
-  struct err why = { "" }, err = { "" };
-  struct porter *p = seat_pair(&s);
-  struct seat *other = &p->seats[0];
-  seat_send(other, "1234567");
-  UNTIL(seat_got(&s) == 7);
-  bool can = net_can_vanish(world, &why);
-  bool did = stream_vanish(other->stream, &err);
-  assert_int_equal(can, did);
-  assert_string_equal(why.text, err.text);
-  if (did) {
-    other->stream = NULL;
-    seat_send(&s, "x");
-    settle();
-    seat_send(&s, "y");
-    settle();
-    assert_int_equal(buffer_size(&s.out), 0);
-    assert_int_equal(s.fins + s.ends, 0);
-    assert_int_equal(stream_unsent(s.stream), 2);
-  } else {
-    assert_false(is_virtual);
-  }
-  seat_fini(&s);
-  porter_close(p);
-}
-
-/* Through a chain: what was written is read at the other end before the reset. */
-static void test_chain_reset(void **state) {
-  (void)state;
-  static uint8_t bytes[70000];
-  for (size_t size = 7; size <= sizeof bytes; size += 69993) {
-    struct seat s;
-    struct porter *p = porter_open("tcp://127.0.0.1:0");
-    struct url u = url_of(p->url);
-    seat_init(&s);
-    struct chain *c = chain_new(world, &seat_handler, &s);
-    s.stream = net_connect(world, &u, 5000 * MS, NULL, NULL, &s.why);
-    chain_attach(c, s.stream);
-    UNTIL(s.opened && p->count);
-    buffer_append(&s.out, slice_of(bytes, size));
-    chain_flush(c);
-    assert_int_equal(buffer_size(&s.out), 0);
-    chain_reset(c);
-    assert_int_equal(s.ends, 0);
-    UNTIL(s.ends && p->seats[0].ends);
-    assert_int_equal(s.end, STREAM_RESET);
-    assert_null(chain_stream(c));
-    assert_int_equal(seat_got(&p->seats[0]), size);
-    assert_int_equal(p->seats[0].end, STREAM_RESET);
-    chain_free(c);
-    s.stream = NULL;
-    seat_fini(&s);
-    porter_close(p);
-  }
-}
-
-/* Closing inside every handler, alone and together with another stream that is ready too. */
-static void test_close_anywhere(void **state) {
-  (void)state;
-  for (const char *in = "oiOwe"; *in; in++) {
-    for (int kind = 0; kind < 4; kind++) {
-      struct porter *p = porter_open("tcp://127.0.0.1:0");
-      struct seat s[2];
-      for (int i = 0; i < 2; i++) {
-        seat_connect(&s[i], p->url, 5000 * MS);
-        s[i].close_in = *in;
-        if (kind & 1) s[i].victim = &s[1 - i];
-        buffer_append(&s[i].out, slice_text("output"));
-      }
-      for (size_t i = 0, done = 0; done < 2; turn(net_now(world) + MS)) {
-        for (; i < p->count; i++) seat_send(&p->seats[i], "input");
-        for (size_t k = 0; k < p->count; k++) {
-          struct stream *stream = p->seats[k].stream;
-          if (!stream || buffer_size(&p->seats[k].out)) continue;
-          if (kind & 2) stream_reset(stream);
-          else stream_close(stream);
-          p->seats[k].stream = NULL;
-        }
-        done = 0;
-        for (int k = 0; k < 2; k++) done += !s[k].stream || s[k].ends || s[k].fins;
-      }
-      for (int i = 0; i < 2; i++) seat_fini(&s[i]);
-      porter_close(p);
-    }
-  }
 }
 
 /* Time. */
@@ -721,68 +415,24 @@ static void test_time(void **state) {
   now_ns = net_now(world);
   turn(now_ns + 3 * MS);
   assert_true(net_now(world) >= now_ns + 3 * MS);
+  /* A deadline that was given up leaves the driver's alarm behind: that ends no other wait. */
+  net_timer_set(world, &bells[0].timer, net_now(world) + 3 * MS);
   net_wake(world);
   turn(NET_NEVER);
+  turn(net_now(world) + MS);
+  net_timer_clear(world, &bells[0].timer);
   now_ns = net_now(world);
   turn(now_ns + 6 * MS);
   assert_true(net_now(world) >= now_ns + 6 * MS);
 }
 
-static int set_up_real(void **state) {
-  struct err err;
-  (void)state;
-  is_virtual = false;
-  world = evnet_new(&err);
-  return world ? 0 : -1;
-}
-
-static int set_up_virtual(void **state) {
-  (void)state;
-  is_virtual = true;
-  world = simnet_new(NULL);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  net_free(world);
-  return 0;
-}
-
-#define SEAM_TEST(test)                                                                                                \
-  { "real " #test, test, set_up_real, tear_down, NULL }, {                                                             \
-    "virtual " #test, test, set_up_virtual, tear_down, NULL                                                            \
-  }
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-    SEAM_TEST(test_refused),
-    SEAM_TEST(test_backlog),
-    SEAM_TEST(test_localhost),
-    SEAM_TEST(test_unknown_name),
-    SEAM_TEST(test_listen),
-    SEAM_TEST(test_listener_ends),
-    SEAM_TEST(test_unix),
-    SEAM_TEST(test_unix_backlog),
-    SEAM_TEST(test_mute),
-    SEAM_TEST(test_accept_max),
-    SEAM_TEST(test_partial_writes),
-    SEAM_TEST(test_never_reads),
-    SEAM_TEST(test_fairness),
-    SEAM_TEST(test_many),
-    SEAM_TEST(test_reset_after_bytes),
-    SEAM_TEST(test_reset_loses_unsent),
-    SEAM_TEST(test_write_finds_reset),
-    SEAM_TEST(test_close_unread),
-    SEAM_TEST(test_half_close),
-    SEAM_TEST(test_reset_behind_fin),
-    SEAM_TEST(test_write_after_fin),
-    SEAM_TEST(test_write_to_closed),
-    SEAM_TEST(test_close_delivers),
-    SEAM_TEST(test_vanish),
-    SEAM_TEST(test_chain_reset),
-    SEAM_TEST(test_close_anywhere),
-    SEAM_TEST(test_time),
+    WORLDRIG_BOTH(test_refused),      WORLDRIG_BOTH(test_backlog),        WORLDRIG_BOTH(test_localhost),
+    WORLDRIG_BOTH(test_unknown_name), WORLDRIG_BOTH(test_listen),         WORLDRIG_BOTH(test_listener_ends),
+    WORLDRIG_BOTH(test_unix),         WORLDRIG_BOTH(test_unix_backlog),   WORLDRIG_BOTH(test_mute),
+    WORLDRIG_BOTH(test_accept_max),   WORLDRIG_BOTH(test_partial_writes), WORLDRIG_BOTH(test_never_reads),
+    WORLDRIG_BOTH(test_fairness),     WORLDRIG_BOTH(test_many),           WORLDRIG_BOTH(test_time),
   };
   return cmocka_run_group_tests_name("seam", tests, NULL, NULL);
 }

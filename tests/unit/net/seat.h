@@ -167,6 +167,8 @@ struct porter {
   struct net *at;
   struct seat seats[PORTER_SEATS];
   size_t count;
+  unsigned troubles;
+  struct err trouble;
   char url[300];
 };
 
@@ -180,7 +182,13 @@ static inline void porter_accepted(void *arg, struct stream *stream) {
   stream_own(stream, &seat_handler, s);
 }
 
-static const struct net_listener_handler porter_handler = { .accepted = porter_accepted };
+static inline void porter_trouble(void *arg, const struct err *why) {
+  struct porter *p = arg;
+  p->troubles++;
+  p->trouble = *why;
+}
+
+static const struct net_listener_handler porter_handler = { porter_accepted, porter_trouble };
 
 static inline struct porter *porter_open_at(struct net *at, const char *text,
                                             const struct net_listen_options *options) {
