@@ -49,7 +49,7 @@ struct invclient {
   uint32_t identifiers;        /* in use */
   uint32_t buffered, inflight;
   struct invclient_arrival arrival;
-  uint64_t dialed, wanted_entry;
+  uint64_t dialed;
   int64_t idle_late_ns, pinged_ns; /* -1: not */
   bool gave_up;                    /* the connection was ended by this end */
   struct invclock dial, told, idle, pong;
