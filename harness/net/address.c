@@ -1,4 +1,4 @@
-#include "net/evaddress.h"
+#include "net/address.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -9,8 +9,8 @@
 #include <strings.h>
 #include <sys/un.h>
 
-static struct evaddress evaddress_v4(struct in_addr host, uint16_t port) {
-  struct evaddress a = { .size = sizeof(struct sockaddr_in) };
+static struct address address_v4(struct in_addr host, uint16_t port) {
+  struct address a = { .size = sizeof(struct sockaddr_in) };
   struct sockaddr_in *to = (struct sockaddr_in *)&a.address;
   to->sin_family = AF_INET;
   to->sin_port = htons(port);
@@ -18,8 +18,8 @@ static struct evaddress evaddress_v4(struct in_addr host, uint16_t port) {
   return a;
 }
 
-static struct evaddress evaddress_v6(struct in6_addr host, uint32_t zone, uint16_t port) {
-  struct evaddress a = { .size = sizeof(struct sockaddr_in6) };
+static struct address address_v6(struct in6_addr host, uint32_t zone, uint16_t port) {
+  struct address a = { .size = sizeof(struct sockaddr_in6) };
   struct sockaddr_in6 *to = (struct sockaddr_in6 *)&a.address;
   to->sin6_family = AF_INET6;
   to->sin6_port = htons(port);
@@ -28,7 +28,7 @@ static struct evaddress evaddress_v6(struct in6_addr host, uint32_t zone, uint16
   return a;
 }
 
-static int evaddress_unix(const char *path, struct evaddress *to, struct err *err) {
+static int address_unix(const char *path, struct address *to, struct err *err) {
   struct sockaddr_un *un = (struct sockaddr_un *)&to->address;
   size_t size = strlen(path);
   if (size > URL_UNIX_PATH_MAX) {
@@ -36,13 +36,13 @@ static int evaddress_unix(const char *path, struct evaddress *to, struct err *er
             path);
     return -1;
   }
-  *to = (struct evaddress){ .size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size + 1) };
+  *to = (struct address){ .size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size + 1) };
   un->sun_family = AF_UNIX;
   memcpy(un->sun_path, path, size);
   return 1;
 }
 
-static int evaddress_zoned(const struct url *u, struct evaddress *to, struct err *err) {
+static int address_zoned(const struct url *u, struct address *to, struct err *err) {
   char host[URL_HOST_MAX + 1];
   struct in6_addr v6;
   const char *zone = strchr(u->host, '%');
@@ -55,36 +55,36 @@ static int evaddress_zoned(const struct url *u, struct evaddress *to, struct err
     err_set(err, "there is no network interface \"%.100s\" for the address %.100s", zone + 1, u->host);
     return -1;
   }
-  *to = evaddress_v6(v6, index, u->port);
+  *to = address_v6(v6, index, u->port);
   return 1;
 }
 
-int evaddress_literal(const struct url *u, struct evaddress to[EVADDRESS_MAX], struct err *err) {
+int address_literal(const struct url *u, struct address to[ADDRESS_MAX], struct err *err) {
   struct in_addr v4;
-  if (u->scheme == URL_UNIX) return evaddress_unix(u->path, to, err);
+  if (u->scheme == URL_UNIX) return address_unix(u->path, to, err);
   if (strcasecmp(u->host, "localhost") == 0) {
-    to[0] = evaddress_v4((struct in_addr){ htonl(INADDR_LOOPBACK) }, u->port);
-    to[1] = evaddress_v6(in6addr_loopback, 0, u->port);
+    to[0] = address_v4((struct in_addr){ htonl(INADDR_LOOPBACK) }, u->port);
+    to[1] = address_v6(in6addr_loopback, 0, u->port);
     return 2;
   }
   if (inet_pton(AF_INET, u->host, &v4) == 1) {
-    to[0] = evaddress_v4(v4, u->port);
+    to[0] = address_v4(v4, u->port);
     return 1;
   }
-  return strchr(u->host, ':') ? evaddress_zoned(u, to, err) : 0;
+  return strchr(u->host, ':') ? address_zoned(u, to, err) : 0;
 }
 
-int evaddress_list(const struct addrinfo *found, struct evaddress to[EVADDRESS_MAX]) {
+int address_list(const struct addrinfo *found, struct address to[ADDRESS_MAX]) {
   int count = 0;
-  for (; found && count < EVADDRESS_MAX; found = found->ai_next) {
+  for (; found && count < ADDRESS_MAX; found = found->ai_next) {
     if (found->ai_family != AF_INET && found->ai_family != AF_INET6) continue;
-    to[count] = (struct evaddress){ .size = found->ai_addrlen };
+    to[count] = (struct address){ .size = found->ai_addrlen };
     memcpy(&to[count++].address, found->ai_addr, found->ai_addrlen);
   }
   return count;
 }
 
-uint16_t evaddress_port(const struct evaddress *a) {
+uint16_t address_port(const struct address *a) {
   switch (a->address.ss_family) {
   case AF_INET: return ntohs(((const struct sockaddr_in *)&a->address)->sin_port);
   case AF_INET6: return ntohs(((const struct sockaddr_in6 *)&a->address)->sin6_port);
@@ -92,19 +92,19 @@ uint16_t evaddress_port(const struct evaddress *a) {
   }
 }
 
-void evaddress_set_port(struct evaddress *a, uint16_t port) {
+void address_set_port(struct address *a, uint16_t port) {
   if (a->address.ss_family == AF_INET) ((struct sockaddr_in *)&a->address)->sin_port = htons(port);
   if (a->address.ss_family == AF_INET6) ((struct sockaddr_in6 *)&a->address)->sin6_port = htons(port);
 }
 
-struct evaddress_brief evaddress_brief(const struct evaddress *a) {
-  struct evaddress_brief b = { .family = a->address.ss_family, .port = evaddress_port(a) };
+struct address_brief address_brief(const struct address *a) {
+  struct address_brief b = { .family = a->address.ss_family, .port = address_port(a) };
   if (b.family == AF_INET) memcpy(b.host, &((const struct sockaddr_in *)&a->address)->sin_addr, 4);
   if (b.family == AF_INET6) memcpy(b.host, &((const struct sockaddr_in6 *)&a->address)->sin6_addr, 16);
   return b;
 }
 
-void evaddress_brief_text(const struct evaddress_brief *a, char *to, size_t size) {
+void address_brief_text(const struct address_brief *a, char *to, size_t size) {
   char host[INET6_ADDRSTRLEN] = "?";
   switch (a->family) {
   case AF_UNSPEC: snprintf(to, size, "%s", ""); break;
@@ -120,12 +120,12 @@ void evaddress_brief_text(const struct evaddress_brief *a, char *to, size_t size
   }
 }
 
-void evaddress_text(const struct evaddress *a, char *to, size_t size) {
-  struct evaddress_brief b = evaddress_brief(a);
-  evaddress_brief_text(&b, to, size);
+void address_text(const struct address *a, char *to, size_t size) {
+  struct address_brief b = address_brief(a);
+  address_brief_text(&b, to, size);
 }
 
-void evaddress_full_text(const struct evaddress *a, char *to, size_t size) {
-  if (evaddress_is_unix(a)) snprintf(to, size, "%s", ((const struct sockaddr_un *)&a->address)->sun_path);
-  else evaddress_text(a, to, size);
+void address_full_text(const struct address *a, char *to, size_t size) {
+  if (address_is_unix(a)) snprintf(to, size, "%s", ((const struct sockaddr_un *)&a->address)->sun_path);
+  else address_text(a, to, size);
 }

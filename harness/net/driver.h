@@ -73,6 +73,7 @@ void net_fini(struct net *n);
 void net_fire(struct net *n);
 /* All zero before. */
 void stream_init(struct stream *s, struct net *n);
-void stream_fini(struct stream *s); /* it wants to write no more, and its hook goes */
+void stream_fini(struct stream *s);     /* it wants to write no more, and its hook goes */
+enum stream_end stream_end_of(int why); /* which end the errno of a call is */
 
 #endif

@@ -33,8 +33,8 @@ struct evconnect {
   struct evresolve *lookup;
   struct names_told *told; /* of the name, until its delay is over */
   struct url url;          /* what is looked up then */
-  struct evaddress addresses[EVADDRESS_MAX];
-  struct evconnect_attempt *attempts[EVADDRESS_MAX];
+  struct address addresses[ADDRESS_MAX];
+  struct evconnect_attempt *attempts[ADDRESS_MAX];
   int count, next, running; /* addresses; of them begun; of those under way */
   int won;                  /* the address that is connected */
   size_t send_buffer, receive_buffer;
@@ -84,8 +84,8 @@ static void evconnect_over(struct evconnect *c) {
 
 static void evconnect_note(struct evconnect *c, int index, int why) {
   char target[sizeof c->target];
-  evaddress_full_text(&c->addresses[index], target, sizeof target);
-  c->end = evstream_kind(why);
+  address_full_text(&c->addresses[index], target, sizeof target);
+  c->end = stream_end_of(why);
   if (evworld_is_shortage(why) && !c->hooked) {
     c->end = STREAM_FAILED;
     c->shortage = why;
@@ -123,14 +123,14 @@ static void evconnect_answered(struct evloop_source *s, short what);
 
 /* 0, or why there is no socket. */
 static int evconnect_open(struct evconnect *c, int index) {
-  const struct evaddress *a = &c->addresses[index];
+  const struct address *a = &c->addresses[index];
   int on = 1;
   if (c->attempts[index]) return 0;
   int why = evconnect_ask(c, OSCALL_SOCKET);
   if (why) return why;
   int fd = socket(a->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return errno;
-  if (!evaddress_is_unix(a)) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (!address_is_unix(a)) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   evstream_size(fd, c->send_buffer, c->receive_buffer);
   struct evconnect_attempt *attempt = mem_zero(sizeof *attempt);
   evloop_add(c->stream->source.loop, &attempt->source, attempt, evconnect_answered);
@@ -144,7 +144,7 @@ static int evconnect_open(struct evconnect *c, int index) {
 
 /* 0, EINPROGRESS, EAGAIN, or why not. A connect that is interrupted goes on by itself, so that it is made first. */
 static int evconnect_dial(struct evconnect *c, int index) {
-  const struct evaddress *a = &c->addresses[index];
+  const struct address *a = &c->addresses[index];
   int told = evconnect_ask(c, OSCALL_CONNECT);
   bool made = told == 0 || told == EINTR || told == EINPROGRESS;
   if (!made) return told;
@@ -168,7 +168,7 @@ static bool evconnect_try(struct evconnect *c, int index) {
   }
   if (open && (why == EINPROGRESS || why == EINTR)) {
     evloop_want(&c->attempts[index]->source, false, true);
-  } else if (open && why == EAGAIN && evaddress_is_unix(&c->addresses[index])) {
+  } else if (open && why == EAGAIN && address_is_unix(&c->addresses[index])) {
     c->next_ns = now_ns + EVCONNECT_AGAIN_NS;
   } else {
     evconnect_note(c, index, why);
@@ -195,13 +195,13 @@ static void evconnect_interleave(struct evconnect *c) {
     int other = i;
     while (other < c->count && c->addresses[other].address.ss_family == c->addresses[i - 1].address.ss_family) other++;
     if (other == c->count) return;
-    struct evaddress a = c->addresses[other];
+    struct address a = c->addresses[other];
     memmove(&c->addresses[i + 1], &c->addresses[i], (size_t)(other - i) * sizeof a);
     c->addresses[i] = a;
   }
 }
 
-static void evconnect_found(void *arg, const struct evaddress *found, int count, const struct err *why) {
+static void evconnect_found(void *arg, const struct address *found, int count, const struct err *why) {
   struct evconnect *c = arg;
   evresolve_free(c->lookup);
   c->lookup = NULL;
@@ -218,7 +218,7 @@ static void evconnect_found(void *arg, const struct evaddress *found, int count,
 /* False with errno where nothing could be started. */
 static bool evconnect_look_up(struct evconnect *c) {
   c->next_ns = NET_NEVER;
-  int count = evaddress_literal(&c->url, c->addresses, &c->why);
+  int count = address_literal(&c->url, c->addresses, &c->why);
   if (count) {
     evconnect_found(c, c->addresses, count, &c->why);
     return true;
@@ -261,13 +261,13 @@ static void evconnect_expired(void *arg) {
 /* A connect to a free port of this host's ephemeral range may get that very port as its own, and so be connected to
  * itself. */
 static bool evconnect_is_self(const struct evconnect_attempt *attempt) {
-  struct evaddress own = { .size = sizeof own.address };
-  const struct evaddress *a = &attempt->connect->addresses[attempt->index];
-  if (evaddress_is_unix(a)) return false;
+  struct address own = { .size = sizeof own.address };
+  const struct address *a = &attempt->connect->addresses[attempt->index];
+  if (address_is_unix(a)) return false;
   getsockname(attempt->source.fd, (struct sockaddr *)&own.address, &own.size);
   char from[64], to[64];
-  evaddress_text(&own, from, sizeof from);
-  evaddress_text(a, to, sizeof to);
+  address_text(&own, from, sizeof from);
+  address_text(a, to, sizeof to);
   return strcmp(from, to) == 0;
 }
 
@@ -280,7 +280,7 @@ static int evconnect_outcome(const struct evconnect_attempt *attempt) {
 
 static void evconnect_opened(struct evconnect *c) {
   struct evstream *s = c->stream;
-  struct evaddress peer = c->addresses[c->won];
+  struct address peer = c->addresses[c->won];
   evconnect_free(s);
   evstream_connected(s, &peer);
   if (!s->shut) stream_want_write(&s->stream);
@@ -353,8 +353,8 @@ static void evconnect_name(struct evconnect *c, const struct url *u) {
 }
 
 struct stream *evconnect_start(struct net *n, const struct url *u, int64_t timeout_ns, struct err *err) {
-  struct evaddress ignored[EVADDRESS_MAX];
-  if (evaddress_literal(u, ignored, err) < 0) return NULL;
+  struct address ignored[ADDRESS_MAX];
+  if (address_literal(u, ignored, err) < 0) return NULL;
   struct evstream *s = evstream_new(evworld_of(n));
   struct evconnect *c = mem_zero(sizeof *c);
   s->connecting = c;

@@ -67,7 +67,7 @@ static void evlisten_starve(struct evlisten *l, int why) {
   l->listener.handler->trouble(l->listener.arg, &err);
 }
 
-static void evlisten_accepted(struct evlisten *l, int fd, const struct evaddress *peer) {
+static void evlisten_accepted(struct evlisten *l, int fd, const struct address *peer) {
   struct evstream *s = evstream_new(evlisten_world(l));
   s->listener = l;
   l->alive++;
@@ -106,7 +106,7 @@ static bool evlisten_deny(struct evlisten *l, int why) {
 
 /* True: there may be another. */
 static bool evlisten_accept(struct evlisten *l) {
-  struct evaddress peer = { .size = sizeof peer.address };
+  struct address peer = { .size = sizeof peer.address };
   int told = evlisten_ask(l);
   if (told) return evlisten_deny(l, told);
   int fd = accept4(l->source.fd, (struct sockaddr *)&peer.address, &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -136,11 +136,11 @@ static void evlisten_retry(void *arg) {
   evloop_raise(&l->source);
 }
 
-static bool evlisten_resolve(const struct names *names, const struct url *u, struct evaddress *to, struct err *err) {
-  struct evaddress found[EVADDRESS_MAX];
+static bool evlisten_resolve(const struct names *names, const struct url *u, struct address *to, struct err *err) {
+  struct address found[ADDRESS_MAX];
   struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG }, *list = NULL;
   struct names_told told;
-  int count = evaddress_literal(u, found, err);
+  int count = address_literal(u, found, err);
   if (count < 0) return false;
   if (u->scheme != URL_UNIX && names_ask(names, u->host, u->port, &told) && told.decided) {
     if (told.count == 0) return err_set(err, "cannot listen: %s", told.why.text);
@@ -149,20 +149,20 @@ static bool evlisten_resolve(const struct names *names, const struct url *u, str
   }
   if (count == 0) {
     int why = getaddrinfo(u->host, NULL, &hints, &list);
-    count = evaddress_list(list, found);
+    count = address_list(list, found);
     if (list) freeaddrinfo(list);
     if (count == 0) {
       return err_set(err, "cannot listen at %.200s: the name was not found: %s", u->host,
                      why ? gai_strerror(why) : "no address");
     }
-    evaddress_set_port(&found[0], u->port);
+    address_set_port(&found[0], u->port);
   }
   *to = found[0];
   return true;
 }
 
 /* A Unix socket's file that nobody listens at any more, left by a process that was killed. */
-static bool evlisten_is_stale(const struct evaddress *a) {
+static bool evlisten_is_stale(const struct address *a) {
   struct stat st;
   if (lstat(((const struct sockaddr_un *)&a->address)->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode)) return false;
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -172,10 +172,10 @@ static bool evlisten_is_stale(const struct evaddress *a) {
   return refused;
 }
 
-static bool evlisten_bind(int fd, const struct evaddress *a) {
+static bool evlisten_bind(int fd, const struct address *a) {
   const struct sockaddr *address = (const struct sockaddr *)&a->address;
   if (bind(fd, address, a->size) == 0) return true;
-  if (errno != EADDRINUSE || !evaddress_is_unix(a)) return false;
+  if (errno != EADDRINUSE || !address_is_unix(a)) return false;
   bool stale = evlisten_is_stale(a);
   errno = EADDRINUSE;
   if (!stale) return false;
@@ -184,9 +184,9 @@ static bool evlisten_bind(int fd, const struct evaddress *a) {
 }
 
 /* Accepted sockets inherit all of these but SO_REUSEADDR's effect. */
-static void evlisten_set(int fd, const struct evaddress *a, const struct net_listen_options *o) {
+static void evlisten_set(int fd, const struct address *a, const struct net_listen_options *o) {
   int on = 1, out = (int)o->send_buffer, in = (int)o->receive_buffer;
-  if (!evaddress_is_unix(a)) {
+  if (!address_is_unix(a)) {
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
@@ -195,14 +195,14 @@ static void evlisten_set(int fd, const struct evaddress *a, const struct net_lis
   if (in) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &in, sizeof in);
 }
 
-static bool evlisten_refuse(const struct evaddress *a, int why, struct err *err) {
+static bool evlisten_refuse(const struct address *a, int why, struct err *err) {
   char where[URL_UNIX_PATH_MAX + 64];
-  evaddress_full_text(a, where, sizeof where);
+  address_full_text(a, where, sizeof where);
   switch (why) {
   case EADDRINUSE:
     return err_set(err, "cannot listen at %s: somebody else does already (the address is in use)", where);
   case EACCES:
-    if (evaddress_port(a) && evaddress_port(a) < 1024) {
+    if (address_port(a) && address_port(a) < 1024) {
       return err_set(err, "cannot listen at %s: a port below 1024 needs a privilege", where);
     }
     break;
@@ -212,7 +212,7 @@ static bool evlisten_refuse(const struct evaddress *a, int why, struct err *err)
 }
 
 /* The descriptor, or -1. */
-static int evlisten_socket(const struct evaddress *a, const struct net_listen_options *o, struct err *err) {
+static int evlisten_socket(const struct address *a, const struct net_listen_options *o, struct err *err) {
   int fd = socket(a->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) {
     if (evworld_is_shortage(errno)) evworld_shortage(err, errno, "a listener");
@@ -227,13 +227,13 @@ static int evlisten_socket(const struct evaddress *a, const struct net_listen_op
   return -1;
 }
 
-static void evlisten_remember(struct evlisten *l, const struct evaddress *a) {
-  struct evaddress got = { .size = sizeof got.address };
+static void evlisten_remember(struct evlisten *l, const struct address *a) {
+  struct address got = { .size = sizeof got.address };
   struct stat st;
-  l->is_unix = evaddress_is_unix(a);
+  l->is_unix = address_is_unix(a);
   if (!l->is_unix) {
     getsockname(l->source.fd, (struct sockaddr *)&got.address, &got.size);
-    l->listener.url.port = evaddress_port(&got);
+    l->listener.url.port = address_port(&got);
   } else if (lstat(l->listener.url.path, &st) == 0) {
     l->device = st.st_dev;
     l->inode = st.st_ino;
@@ -242,7 +242,7 @@ static void evlisten_remember(struct evlisten *l, const struct evaddress *a) {
 
 struct net_listener *evlisten_new(struct net *n, const struct url *u, const struct net_listen_options *options,
                                   struct err *err) {
-  struct evaddress a;
+  struct address a;
   if (!evlisten_resolve(n->names, u, &a, err)) return NULL;
   int fd = evlisten_socket(&a, options, err);
   if (fd < 0) return NULL;

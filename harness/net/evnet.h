@@ -1,6 +1,6 @@
 /* evnet: the real world on libevent: raw events, own buffers, non-blocking sockets, monotonic time.
  *
- * What it is made of: evloop (readiness and waiting), evstream, evconnect, evlisten, evaddress, evresolve.
+ * What it is made of: evloop (readiness and waiting), evstream, evconnect, evlisten, evresolve.
  */
 #ifndef MQRIG_EVNET_H
 #define MQRIG_EVNET_H

@@ -19,10 +19,10 @@ struct evresolve {
   struct evworld *world;
   struct evdns_getaddrinfo_request *request; /* NULL once it is answered */
   bool forgotten;
-  struct evaddress found[EVADDRESS_MAX];
+  struct address found[ADDRESS_MAX];
   int count, code;
   char host[URL_HOST_MAX + 1];
-  void (*done)(void *arg, const struct evaddress *found, int count, const struct err *why);
+  void (*done)(void *arg, const struct address *found, int count, const struct err *why);
   void *arg;
 };
 
@@ -71,8 +71,8 @@ static void evresolve_finish(struct evresolve *r) {
 
 /* IPv6 first (RFC 8305, 4), otherwise in the order in which they came. */
 static void evresolve_keep(struct evresolve *r, const struct addrinfo *list) {
-  struct evaddress all[EVADDRESS_MAX];
-  int count = evaddress_list(list, all);
+  struct address all[ADDRESS_MAX];
+  int count = address_list(list, all);
   for (int pass = 0; pass < 2; pass++) {
     for (int i = 0; i < count; i++) {
       if ((all[i].address.ss_family == AF_INET6) == (pass == 0)) r->found[r->count++] = all[i];
@@ -125,7 +125,7 @@ static bool evresolve_known(struct evresolve *r, const char *port) {
 
 struct evresolve *
 evresolve_start(struct evworld *w, const char *host, uint16_t port,
-                void (*done)(void *arg, const struct evaddress *found, int count, const struct err *why), void *arg) {
+                void (*done)(void *arg, const struct address *found, int count, const struct err *why), void *arg) {
   struct evutil_addrinfo hints = { .ai_family = PF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP };
   char service[8];
   if (!evresolve_wake(w)) return NULL;

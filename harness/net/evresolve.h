@@ -5,7 +5,7 @@
 #ifndef MQRIG_EVRESOLVE_H
 #define MQRIG_EVRESOLVE_H
 
-#include "net/evaddress.h"
+#include "net/address.h"
 #include "net/evworld.h"
 
 struct evresolve;
@@ -14,7 +14,7 @@ struct evresolve;
  * tells. NULL with errno if nothing could be started. */
 struct evresolve *
 evresolve_start(struct evworld *w, const char *host, uint16_t port,
-                void (*done)(void *arg, const struct evaddress *found, int count, const struct err *why), void *arg);
+                void (*done)(void *arg, const struct address *found, int count, const struct err *why), void *arg);
 /* Forgets the request, before or inside `done`. */
 void evresolve_free(struct evresolve *r);
 

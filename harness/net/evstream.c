@@ -28,25 +28,6 @@ static bool evstream_is_gone(const struct evstream *s) {
   return s->reported || !s->stream.handler;
 }
 
-enum stream_end evstream_kind(int why) {
-  switch (why) {
-  case ECONNRESET:
-  case EPIPE:
-  case ECONNABORTED: return STREAM_RESET;
-  case ECONNREFUSED: return STREAM_REFUSED;
-  case ENETUNREACH:
-  case EHOSTUNREACH:
-  case ENETDOWN:
-  case EADDRNOTAVAIL:
-  case EAFNOSUPPORT:
-  case ENOENT:
-  case ENOTDIR:
-  case EACCES: return STREAM_UNREACHABLE;
-  case ETIMEDOUT: return STREAM_TIMEOUT;
-  default: return STREAM_FAILED;
-  }
-}
-
 static void evstream_update(struct evstream *s) {
   bool alive = !s->connecting && !s->failed && !s->reported;
   evloop_want(&s->source, alive && !s->paused && !s->recv_waits, alive && s->stream.blocked && !s->send_waits);
@@ -71,7 +52,7 @@ static void evstream_report_failure(struct evstream *s) {
   struct err why;
   err_set(&why, "%s %s: %s%s", s->writing ? "writing to" : "reading from", stream_peer(&s->stream), strerror(s->why),
           oscall_mark(s->told));
-  evstream_report(s, evstream_kind(s->why), s->writing, &why);
+  evstream_report(s, stream_end_of(s->why), s->writing, &why);
 }
 
 /* The other end will send no more. A reset can still come: level-triggered readiness would be told in every turn from
@@ -187,12 +168,12 @@ struct evstream *evstream_new(struct evworld *w) {
   return s;
 }
 
-void evstream_connected(struct evstream *s, const struct evaddress *peer) {
-  struct evaddress a = { .size = sizeof a.address };
+void evstream_connected(struct evstream *s, const struct address *peer) {
+  struct address a = { .size = sizeof a.address };
   s->connecting = NULL;
-  if (getsockname(s->source.fd, (struct sockaddr *)&a.address, &a.size) == 0) s->local = evaddress_brief(&a);
-  s->peer = evaddress_brief(peer);
-  s->is_unix = evaddress_is_unix(peer);
+  if (getsockname(s->source.fd, (struct sockaddr *)&a.address, &a.size) == 0) s->local = address_brief(&a);
+  s->peer = address_brief(peer);
+  s->is_unix = address_is_unix(peer);
   if (s->shut) shutdown(s->source.fd, SHUT_WR);
   evstream_update(s);
 }
@@ -248,7 +229,7 @@ size_t evstream_unsent(const struct stream *stream) {
 
 void evstream_name(const struct stream *stream, bool peer, char *to, size_t size) {
   const struct evstream *s = evstream_of(stream);
-  evaddress_brief_text(peer ? &s->peer : &s->local, to, size);
+  address_brief_text(peer ? &s->peer : &s->local, to, size);
 }
 
 void evstream_shutdown(struct stream *stream) {

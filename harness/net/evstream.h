@@ -2,7 +2,7 @@
 #ifndef MQRIG_EVSTREAM_H
 #define MQRIG_EVSTREAM_H
 
-#include "net/evaddress.h"
+#include "net/address.h"
 #include "net/evworld.h"
 
 struct evconnect;
@@ -22,7 +22,7 @@ struct evstream {
   bool reported;
   bool send_waits, recv_waits; /* for the hook's timer */
   int why;
-  struct evaddress_brief peer, local;
+  struct address_brief peer, local;
 };
 
 static inline struct evworld *evstream_world(const struct evstream *s) {
@@ -33,12 +33,10 @@ static inline struct evworld *evstream_world(const struct evstream *s) {
 struct evstream *evstream_new(struct evworld *w);
 
 /* The descriptor is connected: names are taken, reading begins. */
-void evstream_connected(struct evstream *s, const struct evaddress *peer);
+void evstream_connected(struct evstream *s, const struct address *peer);
 
 /* Tells the owner how it ended; nothing is told after that. The stream may be gone when it returns. */
 void evstream_report(struct evstream *s, enum stream_end end, bool writing, const struct err *why);
-
-enum stream_end evstream_kind(int why);
 
 /* Sizes of a socket's buffers; 0 leaves one alone, a descriptor below 0 does nothing. */
 void evstream_size(int fd, size_t send, size_t receive);

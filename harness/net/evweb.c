@@ -11,7 +11,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
-#include "net/evaddress.h"
+#include "net/address.h"
 #include "net/evworld.h"
 
 /* A request that is all there and waits for the turn. */
@@ -191,11 +191,11 @@ static void evweb_cannot_accept(struct evconnlistener *l, void *arg) {
   net_timer_set(w->net, &w->timer, net_now(w->net) + EVWEB_SWEEP_NS);
 }
 
-static bool evweb_address(const struct url *u, struct evaddress *out, struct err *err) {
-  struct evaddress found[EVADDRESS_MAX];
+static bool evweb_address(const struct url *u, struct address *out, struct err *err) {
+  struct address found[ADDRESS_MAX];
   if (u->scheme != URL_TCP)
     return err_set(err, "HTTP is served at a tcp:// address, not %s://", url_scheme_name(u->scheme));
-  int count = evaddress_literal(u, found, err);
+  int count = address_literal(u, found, err);
   if (count < 0) return false;
   if (count == 0) return err_set(err, "HTTP is served at an address or localhost, not at a name: %.200s", u->host);
   *out = found[0];
@@ -203,7 +203,7 @@ static bool evweb_address(const struct url *u, struct evaddress *out, struct err
 }
 
 static bool evweb_listen(struct evweb *w, struct err *err) {
-  struct evaddress a;
+  struct address a;
   if (!evweb_address(&w->url, &a, err)) return false;
   w->listener = evconnlistener_new_bind(evworld_of(w->net)->loop.base, NULL, w,
                                         LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
@@ -216,7 +216,7 @@ static bool evweb_listen(struct evweb *w, struct err *err) {
   }
   a.size = sizeof a.address;
   if (getsockname(evconnlistener_get_fd(w->listener), (struct sockaddr *)&a.address, &a.size) == 0)
-    w->url.port = evaddress_port(&a);
+    w->url.port = address_port(&a);
   evhttp_bind_listener(w->http, w->listener);
   evconnlistener_set_error_cb(w->listener, evweb_cannot_accept);
   return true;

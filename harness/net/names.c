@@ -20,7 +20,7 @@ struct names_entry {
   enum names_failure failure;
   int64_t delay_ns;
   int count;
-  struct evaddress addresses[EVADDRESS_MAX];
+  struct address addresses[ADDRESS_MAX];
   char name[URL_HOST_MAX + 1];
 };
 
@@ -72,11 +72,11 @@ static struct names_entry *names_find(const struct names *n, const char *folded)
 }
 
 static bool names_is_name(const char *folded) {
-  struct evaddress ignored[EVADDRESS_MAX];
+  struct address ignored[ADDRESS_MAX];
   struct url u = { .scheme = URL_TCP };
   memcpy(u.host, folded, strlen(folded) + 1);
   if (strcmp(folded, "localhost") == 0) return true;
-  return *folded && !strchr(folded, ':') && evaddress_literal(&u, ignored, NULL) == 0;
+  return *folded && !strchr(folded, ':') && address_literal(&u, ignored, NULL) == 0;
 }
 
 /* The entry of a name, made if there is none. NULL with a sentence. */
@@ -101,16 +101,16 @@ static struct names_entry *names_entry(struct names *n, const char *name, struct
 }
 
 bool names_answer(struct names *n, const char *name, const char *address, struct err *err) {
-  struct evaddress found[EVADDRESS_MAX];
+  struct address found[ADDRESS_MAX];
   struct url u = { .scheme = URL_TCP };
   names_fold(u.host, address);
-  if (strcmp(u.host, "localhost") == 0 || evaddress_literal(&u, found, NULL) != 1) {
+  if (strcmp(u.host, "localhost") == 0 || address_literal(&u, found, NULL) != 1) {
     return err_set(err, "a name stands for an IPv4 or IPv6 address, not for \"%.100s\"", address);
   }
   struct names_entry *e = names_entry(n, name, err);
   if (!e) return false;
-  if (e->count == EVADDRESS_MAX) {
-    return err_set(err, "a name stands for at most %d addresses, and %.100s for more", EVADDRESS_MAX, name);
+  if (e->count == ADDRESS_MAX) {
+    return err_set(err, "a name stands for at most %d addresses, and %.100s for more", ADDRESS_MAX, name);
   }
   e->failure = NAMES_NONE;
   e->addresses[e->count++] = found[0];
@@ -152,7 +152,7 @@ bool names_ask(const struct names *n, const char *host, uint16_t port, struct na
   to->decided = e->failure || e->count;
   to->count = e->count;
   memcpy(to->addresses, e->addresses, (size_t)e->count * sizeof *e->addresses);
-  for (int i = 0; i < e->count; i++) evaddress_set_port(&to->addresses[i], port);
+  for (int i = 0; i < e->count; i++) address_set_port(&to->addresses[i], port);
   if (e->failure) {
     err_set(&to->why, "the name %.200s was not found: %s (%s, as told)", host, names_failures[e->failure].text,
             names_failures[e->failure].how);

@@ -4,7 +4,7 @@
 #ifndef MQRIG_NAMES_H
 #define MQRIG_NAMES_H
 
-#include "net/evaddress.h"
+#include "net/address.h"
 
 #define NAMES_MAX 65536 /* names of one world */
 
@@ -13,7 +13,7 @@ struct names;
 struct names *names_new(void);
 void names_free(struct names *n);
 
-/* The name stands for this address, too, from now on: IPv4 or IPv6, up to EVADDRESS_MAX. False with a sentence. */
+/* The name stands for this address, too, from now on: IPv4 or IPv6, up to ADDRESS_MAX. False with a sentence. */
 bool names_answer(struct names *n, const char *name, const char *address, struct err *err);
 /* Asking for it fails: NXDOMAIN, NODATA, SERVFAIL, REFUSED, or TIMEOUT: there is never an answer. */
 bool names_fail(struct names *n, const char *name, const char *how, struct err *err);
@@ -26,7 +26,7 @@ struct names_told {
   int64_t delay_ns; /* INT64_MAX: no answer ever comes */
   bool decided;     /* else the resolver is asked, after the delay */
   int count;        /* 0, where decided: `why` tells */
-  struct evaddress addresses[EVADDRESS_MAX];
+  struct address addresses[ADDRESS_MAX];
   struct err why;
 };
 

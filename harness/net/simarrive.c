@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "net/evstream.h"
 #include "net/oscall.h"
 #include "net/simdial.h"
 #include "net/simlisten.h"
@@ -194,7 +193,7 @@ static void simarrive_report(struct simend *e) {
   struct err why;
   err_set(&why, "%s %s: %s%s", e->writing ? "writing to" : "reading from", stream_peer(&e->stream), strerror(e->error),
           oscall_mark(e->told));
-  simend_report(e, evstream_kind(e->error), e->writing, &why);
+  simend_report(e, stream_end_of(e->error), e->writing, &why);
 }
 
 /* What comes before an error that is there already is only handed over. */

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "net/evstream.h"
 #include "net/oscall.h"
 #include "net/simlisten.h"
 #include "net/simname.h"
@@ -27,7 +26,7 @@ enum simdial_state {
 struct simdial {
   struct simend *end;
   enum simdial_state state;
-  struct evaddress addresses[EVADDRESS_MAX];
+  struct address addresses[ADDRESS_MAX];
   int count, next; /* addresses[next - 1] is being tried */
   struct net_timer timer;
   int64_t timeout_ns, deadline_ns; /* by its host's clock */
@@ -61,7 +60,7 @@ static void simdial_hang_up(struct simend *e) {
   peer->state = SIMEND_NONE;
 }
 
-const struct evaddress *simdial_called(const struct simend *e) {
+const struct address *simdial_called(const struct simend *e) {
   const struct simdial *d = e->dial;
   return d && d->state == SIMDIAL_TRYING ? &d->addresses[d->next - 1] : NULL;
 }
@@ -75,8 +74,8 @@ static void simdial_over(struct simdial *d) {
 
 static void simdial_note(struct simdial *d, int why, bool told) {
   char target[URL_PATH_MAX + 32];
-  evaddress_full_text(&d->addresses[d->next - 1], target, sizeof target);
-  d->kind = evstream_kind(why);
+  address_full_text(&d->addresses[d->next - 1], target, sizeof target);
+  d->kind = stream_end_of(why);
   if (d->count > 1) {
     err_set(&d->why, "connecting to %.255s (%.100s, address %d of %d): %s%s", d->target, target, d->next, d->count,
             strerror(why), oscall_mark(told));
@@ -98,8 +97,8 @@ static uint16_t simdial_port(struct simworld *w) {
 }
 
 /* Who calls, as the other end sees it: as it was called itself, or by its host's address. */
-static struct evaddress_brief simdial_own(struct simend *e, const struct evaddress_brief *called) {
-  struct evaddress_brief own = { .family = called->family };
+static struct address_brief simdial_own(struct simend *e, const struct address_brief *called) {
+  struct address_brief own = { .family = called->family };
   uint32_t address = htonl(simhost_is_loopback(called) ? INADDR_LOOPBACK : simend_host(e)->address);
   if (called->family == AF_UNIX) return own;
   own.port = simdial_port(simend_world(e));
@@ -108,7 +107,7 @@ static struct evaddress_brief simdial_own(struct simend *e, const struct evaddre
   return own;
 }
 
-static struct simhost *simdial_host(struct simend *e, const struct evaddress *a, const struct evaddress_brief *called) {
+static struct simhost *simdial_host(struct simend *e, const struct address *a, const struct address_brief *called) {
   struct simworld *w = simend_world(e);
   struct simlisten *l = simlisten_find(w, a);
   if (l) return simlisten_host(l);
@@ -129,15 +128,15 @@ static int simdial_ask(struct simdial *d) {
 static bool simdial_try(struct simdial *d) {
   struct simend *e = d->end, *peer = e->peer;
   struct simworld *w = simend_world(e);
-  const struct evaddress *a = &d->addresses[d->next - 1];
-  struct evaddress_brief called = evaddress_brief(a);
+  const struct address *a = &d->addresses[d->next - 1];
+  struct address_brief called = address_brief(a);
   d->state = SIMDIAL_TRYING;
   int told = simdial_ask(d);
   if (told) {
     simdial_note(d, told, true);
     return false;
   }
-  e->is_unix = peer->is_unix = evaddress_is_unix(a);
+  e->is_unix = peer->is_unix = address_is_unix(a);
   struct simhost *h = simdial_host(e, a, &called);
   if (!h) {
     simdial_note(d, EHOSTUNREACH, false);
@@ -222,7 +221,7 @@ static void simdial_name(struct simdial *d, const struct url *u) {
 
 struct stream *simdial_start(struct net *n, const struct url *u, int64_t timeout_ns, struct err *err) {
   struct simhost *h = simhost_of(n);
-  struct evaddress found[EVADDRESS_MAX];
+  struct address found[ADDRESS_MAX];
   struct err why;
   int64_t delay_ns = 0;
   int count = simname_find(h->world, u, found, &delay_ns, &why);

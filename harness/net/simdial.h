@@ -17,7 +17,7 @@ bool simdial_is_ready(const struct simdial *d); /* its owner is to be told */
 void simdial_tell(struct simend *e);
 
 /* The address that is being called, or NULL. */
-const struct evaddress *simdial_called(const struct simend *e);
+const struct address *simdial_called(const struct simend *e);
 
 /* What came back: an errno. */
 void simdial_answered(struct simend *e);

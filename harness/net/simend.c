@@ -249,8 +249,8 @@ bool simend_describe(const struct simconn *c, char to[SIMEND_TEXT_MAX]) {
   const struct simend *caller = &c->ends[0], *called = &c->ends[1];
   char from[NET_NAME_MAX], at[NET_NAME_MAX], up[SIMEND_TEXT_MAX / 3], down[SIMEND_TEXT_MAX / 3];
   const char *state = "connected";
-  evaddress_brief_text(&caller->local, from, sizeof from);
-  evaddress_brief_text(&called->local, at, sizeof at);
+  address_brief_text(&caller->local, from, sizeof from);
+  address_brief_text(&called->local, at, sizeof at);
   if (called->state == SIMEND_QUEUED) state = "not accepted yet";
   if (caller->dial) state = "connecting";
   bool waits = caller->dial || called->state == SIMEND_QUEUED;
@@ -349,7 +349,7 @@ size_t simend_unsent(const struct stream *s) {
 
 void simend_name(const struct stream *s, bool peer, char *to, size_t size) {
   const struct simend *e = simend_of(s);
-  if (!e->dial && e->state != SIMEND_DIALING) evaddress_brief_text(peer ? &e->peer->local : &e->local, to, size);
+  if (!e->dial && e->state != SIMEND_DIALING) address_brief_text(peer ? &e->peer->local : &e->local, to, size);
 }
 
 void simend_shutdown(struct stream *s) {

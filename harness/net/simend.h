@@ -39,7 +39,7 @@ struct simend {
   int64_t notices_ns;         /* when its owner is told, if there is something */
   int error;                  /* an errno, for the owner once it was handed what had come */
   enum simend_state state;
-  struct evaddress_brief local;
+  struct address_brief local;
   bool is_unix, paused;
   bool released; /* no owner, or not any more */
   bool shut, fin_sent, fin_came, fin_told;

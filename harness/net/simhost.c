@@ -101,18 +101,18 @@ struct simhost *simhost_named(const struct simworld *w, const char *name) {
   return NULL;
 }
 
-static uint32_t simhost_v4(const struct evaddress_brief *a) {
+static uint32_t simhost_v4(const struct address_brief *a) {
   uint32_t address;
   memcpy(&address, a->host, sizeof address);
   return ntohl(address);
 }
 
-bool simhost_is_loopback(const struct evaddress_brief *a) {
+bool simhost_is_loopback(const struct address_brief *a) {
   if (a->family == AF_INET) return simhost_v4(a) >> 24 == IN_LOOPBACKNET;
   return a->family == AF_INET6 && memcmp(a->host, &in6addr_loopback, sizeof a->host) == 0;
 }
 
-struct simhost *simhost_at(const struct simworld *w, const struct evaddress_brief *a) {
+struct simhost *simhost_at(const struct simworld *w, const struct address_brief *a) {
   uint32_t place = simhost_v4(a) - SIMHOST_NETWORK - 1;
   return a->family == AF_INET && place < w->host_table.count ? w->hosts[place] : NULL;
 }

@@ -2,7 +2,7 @@
 #ifndef MQRIG_SIMHOST_H
 #define MQRIG_SIMHOST_H
 
-#include "net/evaddress.h"
+#include "net/address.h"
 #include "net/simworld.h"
 
 #define SIMHOST_NAME_MAX 63
@@ -33,8 +33,8 @@ static inline struct simworld *simhost_world(const struct net *n) {
 
 /* Finds it, or NULL. */
 struct simhost *simhost_named(const struct simworld *w, const char *name);
-struct simhost *simhost_at(const struct simworld *w, const struct evaddress_brief *a);
-bool simhost_is_loopback(const struct evaddress_brief *a);
+struct simhost *simhost_at(const struct simworld *w, const struct address_brief *a);
+bool simhost_is_loopback(const struct address_brief *a);
 struct simhost *simhost_new(struct simworld *w, const char *name, const struct net_ops *ops);
 void simhost_free(struct simhost *h);
 bool simhost_is_name(const char *name);

@@ -16,7 +16,7 @@ struct simlisten {
   struct net_listener listener;
   struct simevent event;
   struct hash_node found;
-  struct evaddress_brief address;
+  struct address_brief address;
   struct list_node callers;     /* ends of a Unix socket for which there is no room */
   struct list_node half, queue; /* ends that wait for the caller's last word; to be accepted */
   size_t waiting, backlog;      /* how many in both */
@@ -42,22 +42,22 @@ struct simhost *simlisten_host(const struct simlisten *l) {
 
 /* Addresses. */
 
-static bool simlisten_is_wildcard(const struct evaddress_brief *a) {
+static bool simlisten_is_wildcard(const struct address_brief *a) {
   static const uint8_t any[sizeof a->host];
   return memcmp(a->host, any, sizeof any) == 0;
 }
 
-static const char *simlisten_path(const struct evaddress *a) {
+static const char *simlisten_path(const struct address *a) {
   return ((const struct sockaddr_un *)&a->address)->sun_path;
 }
 
 /* All that may concern one address are found under one value: they have its port, or its path. */
-static uint64_t simlisten_value(const struct evaddress *a) {
-  if (evaddress_is_unix(a)) return hash_bytes(AF_UNIX, slice_text(simlisten_path(a)));
-  return rng_mix((uint64_t)a->address.ss_family << 16 | evaddress_port(a));
+static uint64_t simlisten_value(const struct address *a) {
+  if (address_is_unix(a)) return hash_bytes(AF_UNIX, slice_text(simlisten_path(a)));
+  return rng_mix((uint64_t)a->address.ss_family << 16 | address_port(a));
 }
 
-static bool simlisten_is_at(const struct simlisten *l, const struct evaddress *a, const struct evaddress_brief *b) {
+static bool simlisten_is_at(const struct simlisten *l, const struct address *a, const struct address_brief *b) {
   if (l->is_unix || b->family == AF_UNIX) return l->is_unix && strcmp(l->listener.url.path, simlisten_path(a)) == 0;
   return l->address.family == b->family && l->address.port == b->port &&
          memcmp(l->address.host, b->host, sizeof b->host) == 0;
@@ -65,8 +65,8 @@ static bool simlisten_is_at(const struct simlisten *l, const struct evaddress *a
 
 /* One at this very address before one at all addresses. A wildcard is found at its host's own address, and at those
  * that are everybody's. */
-struct simlisten *simlisten_find(const struct simworld *w, const struct evaddress *a) {
-  struct evaddress_brief b = evaddress_brief(a);
+struct simlisten *simlisten_find(const struct simworld *w, const struct address *a) {
+  struct address_brief b = address_brief(a);
   struct simlisten *wild = NULL;
   for (struct hash_node *n = hash_first(&w->listener_table, simlisten_value(a)); n; n = hash_next(n)) {
     struct simlisten *l = LIST_OWNER(n, struct simlisten, found);
@@ -77,8 +77,8 @@ struct simlisten *simlisten_find(const struct simworld *w, const struct evaddres
   return wild;
 }
 
-static bool simlisten_is_taken(const struct simworld *w, const struct evaddress *a) {
-  struct evaddress_brief b = evaddress_brief(a);
+static bool simlisten_is_taken(const struct simworld *w, const struct address *a) {
+  struct address_brief b = address_brief(a);
   for (struct hash_node *n = hash_first(&w->listener_table, simlisten_value(a)); n; n = hash_next(n)) {
     struct simlisten *l = LIST_OWNER(n, struct simlisten, found);
     if (simlisten_is_at(l, a, &b)) return true;
@@ -132,7 +132,7 @@ static void simlisten_refuse(struct simend *e) {
 
 void simlisten_call(struct simend *e, int64_t asked_ns) {
   struct simworld *w = simend_world(e);
-  const struct evaddress *called = simdial_called(e->peer);
+  const struct address *called = simdial_called(e->peer);
   const struct simnet_link *way = simlink_settings(w, e->peer->link);
   if (!called) return;
   struct simlisten *l = simlisten_find(w, called);
@@ -228,21 +228,21 @@ void simlisten_left(struct simlisten *l, struct simend *e) {
 
 /* Listening. */
 
-static bool simlisten_give_port(struct simworld *w, struct evaddress *a) {
+static bool simlisten_give_port(struct simworld *w, struct address *a) {
   for (uint32_t i = 0; i < SIMLISTEN_PORTS; i++) {
-    evaddress_set_port(a, (uint16_t)(SIMLISTEN_PORT_FIRST + w->listener_port++ % SIMLISTEN_PORTS));
+    address_set_port(a, (uint16_t)(SIMLISTEN_PORT_FIRST + w->listener_port++ % SIMLISTEN_PORTS));
     if (!simlisten_is_taken(w, a)) return true;
   }
   return false;
 }
 
-static bool simlisten_is_own(struct simhost *h, const struct evaddress *a) {
-  struct evaddress_brief b = evaddress_brief(a);
+static bool simlisten_is_own(struct simhost *h, const struct address *a) {
+  struct address_brief b = address_brief(a);
   return b.family == AF_UNIX || simlisten_is_wildcard(&b) || simhost_is_loopback(&b) || simhost_at(h->world, &b) == h;
 }
 
-static bool simlisten_address(struct simhost *h, const struct url *u, struct evaddress *to, struct err *err) {
-  struct evaddress found[EVADDRESS_MAX];
+static bool simlisten_address(struct simhost *h, const struct url *u, struct address *to, struct err *err) {
+  struct address found[ADDRESS_MAX];
   struct err why;
   char where[URL_UNIX_PATH_MAX + 64];
   int64_t delay_ns;
@@ -250,7 +250,7 @@ static bool simlisten_address(struct simhost *h, const struct url *u, struct eva
   if (count < 0) return err_set(err, "%s", why.text);
   if (count == 0) return err_set(err, "cannot listen at %.200s: %.200s", u->host, why.text);
   *to = found[0];
-  evaddress_full_text(to, where, sizeof where);
+  address_full_text(to, where, sizeof where);
   if (!simlisten_is_own(h, to)) {
     return err_set(err, "cannot listen at %s: this machine does not have that address", where);
   }
@@ -264,14 +264,14 @@ static bool simlisten_address(struct simhost *h, const struct url *u, struct eva
 struct net_listener *simlisten_new(struct net *n, const struct url *u, const struct net_listen_options *options,
                                    struct err *err) {
   struct simhost *h = simhost_of(n);
-  struct evaddress a;
+  struct address a;
   if (!simlisten_address(h, u, &a, err)) return NULL;
   struct simlisten *l = mem_zero(sizeof *l);
   l->listener.net = n;
   l->listener.url = *u;
-  l->is_unix = evaddress_is_unix(&a);
-  if (!l->is_unix) l->listener.url.port = evaddress_port(&a);
-  l->address = evaddress_brief(&a);
+  l->is_unix = address_is_unix(&a);
+  if (!l->is_unix) l->listener.url.port = address_port(&a);
+  l->address = address_brief(&a);
   l->event = (struct simevent){ .run = simlisten_run, .key = rng_mix(simlisten_value(&a) + h->key) };
   l->backlog = options->backlog == NET_BACKLOG_NONE ? 0
                : options->backlog                   ? (size_t)options->backlog

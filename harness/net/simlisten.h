@@ -11,7 +11,7 @@
 
 struct simlisten;
 
-struct simlisten *simlisten_find(const struct simworld *w, const struct evaddress *a);
+struct simlisten *simlisten_find(const struct simworld *w, const struct address *a);
 struct simhost *simlisten_host(const struct simlisten *l);
 
 /* Somebody calls at this end (a SYN), which was asked first at `asked_ns`. */

@@ -6,7 +6,7 @@
 
 /* The addresses that a URL stands for; 0 with a sentence if there are none, -1 if it is no address at all. `delay_ns`
  * is how long asking takes. */
-int simname_find(struct simworld *w, const struct url *u, struct evaddress to[EVADDRESS_MAX], int64_t *delay_ns,
+int simname_find(struct simworld *w, const struct url *u, struct address to[ADDRESS_MAX], int64_t *delay_ns,
                  struct err *why);
 
 #endif

@@ -1,5 +1,7 @@
 #include "net/stream.h"
 
+#include <errno.h>
+
 #include "net/driver.h"
 #include "net/oscall.h"
 
@@ -20,6 +22,25 @@ static void stream_clean(struct stream *s) {
 void stream_fini(struct stream *s) {
   stream_clean(s);
   oscall_drop(s->net, &s->hook);
+}
+
+enum stream_end stream_end_of(int why) {
+  switch (why) {
+  case ECONNRESET:
+  case EPIPE:
+  case ECONNABORTED: return STREAM_RESET;
+  case ECONNREFUSED: return STREAM_REFUSED;
+  case ENETUNREACH:
+  case EHOSTUNREACH:
+  case ENETDOWN:
+  case EADDRNOTAVAIL:
+  case EAFNOSUPPORT:
+  case ENOENT:
+  case ENOTDIR:
+  case EACCES: return STREAM_UNREACHABLE;
+  case ETIMEDOUT: return STREAM_TIMEOUT;
+  default: return STREAM_FAILED;
+  }
 }
 
 void stream_own(struct stream *s, const struct stream_handler *handler, void *arg) {

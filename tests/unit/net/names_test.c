@@ -21,9 +21,9 @@ static void test_told(void **state) {
   assert_true(told.decided);
   assert_int_equal(told.count, 2);
   assert_int_equal(told.delay_ns, 5);
-  evaddress_text(&told.addresses[0], text, sizeof text);
+  address_text(&told.addresses[0], text, sizeof text);
   assert_string_equal(text, "10.0.0.1:1883");
-  evaddress_text(&told.addresses[1], text, sizeof text);
+  address_text(&told.addresses[1], text, sizeof text);
   assert_string_equal(text, "[::1]:1883");
   /* A failure takes the answers' place, an answer the failure's. */
   assert_true(names_fail(n, "a.example", "NXDOMAIN", NULL));
@@ -66,7 +66,7 @@ static void test_misuse(void **state) {
   assert_false(names_delay(n, "::1", 1, &err));
   assert_false(names_fail(n, "a", "nxdomain", &err));
   assert_non_null(strstr(err.text, "NXDOMAIN, NODATA, SERVFAIL, REFUSED or TIMEOUT, not with \"nxdomain\""));
-  for (int i = 0; i < EVADDRESS_MAX; i++) assert_true(names_answer(n, "many", "::1", NULL));
+  for (int i = 0; i < ADDRESS_MAX; i++) assert_true(names_answer(n, "many", "::1", NULL));
   assert_false(names_answer(n, "many", "::1", &err));
   assert_non_null(strstr(err.text, "at most 16 addresses"));
   names_free(n);
