@@ -387,20 +387,31 @@ static bool invdeliver_fits(const struct invdeliver_expected *x, const struct pa
   return x->qos == p->qos && p->retain == (x->kind == INVDELIVER_RETAINED);
 }
 
-void invdeliver_sent(struct invariant *v, struct invsession *s, const struct packet *p, uint64_t content) {
-  struct invdeliver_group *g = invdeliver_group(s, content, false);
-  bool judged = s->broker->judged && s->trusted && s->end->judged;
+/* The one that it can be: rather one that must come than one, of the same content, that must not. */
+static struct invdeliver_expected *invdeliver_meant(const struct invdeliver_group *g, const struct packet *p) {
+  struct invdeliver_expected *over = NULL;
   for (struct list_node *n = g ? list_first(&g->row) : NULL; n; n = list_next(&g->row, n)) {
     struct invdeliver_expected *x = LIST_OWNER(n, struct invdeliver_expected, row);
     if (!invdeliver_fits(x, p)) continue;
-    if (judged && x->over)
-      invariant_breach(v, 28, s->end->who, x->entry,
-                       "a message was sent that came when %u were waiting, which is the limit", s->broker->queued_max);
-    else if (judged && x->kind == INVDELIVER_FORWARD) invdeliver_check_order(v, s, x);
-    invdeliver_drop(s, x);
+    if (!x->over) return x;
+    if (!over) over = x;
+  }
+  return over;
+}
+
+void invdeliver_sent(struct invariant *v, struct invsession *s, const struct packet *p, uint64_t content) {
+  struct invdeliver_group *g = invdeliver_group(s, content, false);
+  bool judged = s->broker->judged && s->trusted && s->end->judged;
+  struct invdeliver_expected *x = invdeliver_meant(g, p);
+  if (!x) {
+    if (judged) invdeliver_unexpected(v, s, p, content, g != NULL);
     return;
   }
-  if (judged) invdeliver_unexpected(v, s, p, content, g != NULL);
+  if (judged && x->over)
+    invariant_breach(v, 28, s->end->who, x->entry,
+                     "a message was sent that came when %u were waiting, which is the limit", s->broker->queued_max);
+  else if (judged && x->kind == INVDELIVER_FORWARD) invdeliver_check_order(v, s, x);
+  invdeliver_drop(s, x);
 }
 
 /* Sessions. */

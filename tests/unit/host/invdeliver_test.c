@@ -303,6 +303,14 @@ static void history_28_queue(struct invrig *r, bool plant) {
   r->settled = true;
 }
 
+/* What did not fit comes once more, and now fits: of two that look alike the one is sent. */
+static void history_28_again(struct invrig *r, bool plant) {
+  history_28_queue(r, false);
+  published(r, publish_packet(1, 4, "m3"));
+  at(r, r->b3, TIMELINE_DOWN, publish_packet(1, 11, "m3"));
+  if (plant) at(r, r->b3, TIMELINE_DOWN, publish_packet(1, 12, "m3"));
+}
+
 /* A script answers for the broker: what it delivers is not judged any more, and its connections' packets are. */
 static void history_05_scripted(struct invrig *r, bool plant) {
   subscribed(r, 1);
@@ -320,7 +328,8 @@ static const struct invrig_history histories[] = {
   { 19, history_19_older },   { 19, history_19_cleared }, { 19, history_19_flag },         { 19, history_19_missing },
   { 20, history_20_clean },   { 20, history_20_twice },   { 20, history_20_missing },      { 21, history_21_broker },
   { 21, history_21_client },  { 22, history_22_queued },  { 22, history_22_clean },        { 23, history_23 },
-  { 28, history_28_queue },   { 5, history_05_scripted }, { 15, history_15_overtaken },    { 36, history_36_closed },
+  { 28, history_28_queue },   { 28, history_28_again },   { 5, history_05_scripted },      { 15, history_15_overtaken },
+  { 36, history_36_closed },
 };
 
 int main(void) {
