@@ -9,13 +9,13 @@ local text = require "mqrig.text"
 local M = {}
 
 --- The files for one run of a scenario, without their ends: `mqrig-out/hello-12-a-reset-while-1f2e3d4c`. Made of its
---- names only, so that the same failure overwrites its capture of before.
-function M.path(scenario, settings, round)
+--- names only, so that the same failure overwrites its capture of before. `job.mark` tells runs of the same scenario apart.
+function M.path(scenario, settings, job)
   local stem = text.slug(paths.base(scenario.file):gsub("%.lua$", ""), 40)
   local mark = text.hash(select_.full_name(scenario)) & 0xffffffff
   local again = settings["repeat"] > 1 or settings.until_fail
   local name = ("%s-%d-%s-%08x%s"):format(stem, scenario.line, text.slug(scenario.name, 60), mark,
-    again and "-run-" .. round or "")
+    job.mark and "-" .. job.mark or again and "-run-" .. job.round or "")
   return paths.join(settings.out, name)
 end
 

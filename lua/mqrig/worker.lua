@@ -94,7 +94,7 @@ local function keep_timeline(scenario, job, settings, result)
   if not timeline or not capture.is_wanted(settings, result.verdict) then
     return
   end
-  local stem = capture.path(scenario, settings, job.round)
+  local stem = capture.path(scenario, settings, job)
   local files, sentence = capture.write(stem, scenario, result, timeline, job.run_seed)
   if not files then
     result.trouble = sentence

@@ -56,6 +56,18 @@ local bytes = (2 + 10 + 3) + 4 + (2 + 3 + 2 + 1) + 4 + 2
 says("explore --exhaustive rst,vanish one.lua -f publish --seed 1", 0, {
   "every rst, vanish of one.lua: a publish", ("%d passed, 0 failed"):format(2 * bytes),
 })
+-- Each failure has files of its own.
+local failing = "explore --exhaustive rst --keep-going --no-shrink --defect loss-told-twice one.lua -f publish --seed 1"
+local written, count = {}, 0
+for path in gives(failing, 1):gmatch "(mqrig%-out/%S+)" do
+  written[path] = (written[path] or 0) + 1
+  count = count + 1
+  assert(read(path) ~= "")
+end
+assert(count >= 6, count)
+for path, times in pairs(written) do
+  assert(times == (path:find "%.replay$" and 2 or 1), path) -- once more in the command to run it again
+end
 says("explore --exhaustive rst one.lua", 2, nil, "--exhaustive takes one scenario, and 2 are selected: write PATH:LINE")
 says("explore --exhaustive rst one.lua -f fails", 1, nil, "fails does not pass without a fault: ")
 

@@ -49,8 +49,8 @@ function Explorer:next_job()
   for _, s in ipairs(self.shrinking) do
     if s.candidate and not s.running then
       s.running = true
-      return { scenario = s.job.scenario, seed = s.job.seed, run_seed = s.job.seed, round = 1, shrinking = s.number,
-        case = case_.lines(s.candidate), timeout_s = s.job.timeout_s }
+      return { scenario = s.job.scenario, seed = s.job.seed, run_seed = s.job.seed, round = 1, mark = s.job.mark,
+        shrinking = s.number, case = case_.lines(s.candidate), timeout_s = s.job.timeout_s }
     end
   end
   if is_over(self) then
@@ -60,6 +60,7 @@ function Explorer:next_job()
   local job = self.workload.job(self.number)
   if job then
     job.run_seed, job.round = job.seed, 1
+    job.mark = ("seed-%d"):format(job.seed) .. (job.number and "-run-" .. job.number or "")
     job.timeout_s = self.settings.timeout
   end
   return job
@@ -76,7 +77,7 @@ end
 local function write_failure(self, job, result, case, runs)
   local settings = self.settings
   local name = self.workload.name(job)
-  local stem = paths.join(paths.join(settings.out, "explore"), ("%s-seed-%d"):format(text.slug(name, 40), job.seed))
+  local stem = paths.join(paths.join(settings.out, "explore"), text.slug(name, 40) .. "-" .. job.mark)
   local replay = {
     build = core.version, script = self.workload.script(job), seed = job.seed, net = settings.net,
     broker = settings.given.broker and settings.broker or nil, defect = settings.defect, failure = M.kind_of(result.failure),

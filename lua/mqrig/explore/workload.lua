@@ -200,7 +200,7 @@ function M.exhaustive(scenario, places, kinds, settings)
   work.title = ("every %s of %s"):format(table.concat(kinds, ", "), select_.full_name(scenario))
   function work.job(number)
     if faults[number] then
-      return { scenario = 1, seed = settings.seed, case = case_.lines(empty_case { faults[number] }) }
+      return { scenario = 1, seed = settings.seed, number = number, case = case_.lines(empty_case { faults[number] }) }
     end
   end
   return work
