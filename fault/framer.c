@@ -1,5 +1,15 @@
 #include "fault/framer.h"
 
+#include <string.h>
+
+#include "net/tlsname.h"
+
+const char *framer_foreign(struct slice first) {
+  if (tlsname_is_tls(first)) return "TLS";
+  bool http = first.size >= 2 && (memcmp(first.data, "GE", 2) == 0 || memcmp(first.data, "HT", 2) == 0);
+  return http ? "HTTP" : NULL;
+}
+
 /* Takes bytes until the fixed header is known, or is known to be none. */
 static void framer_header(struct framer *f, struct slice *rest) {
   while (rest->size && !f->known && !f->lost) {
@@ -11,8 +21,8 @@ static void framer_header(struct framer *f, struct slice *rest) {
     f->taken++;
     *rest = slice_from(*rest, 1);
     enum frame_result result = frame_read(slice_of(f->header, f->have), &f->frame);
-    f->known = result == FRAME_OK;
-    f->lost = result == FRAME_BAD;
+    f->lost = result == FRAME_BAD || (f->offset == 0 && framer_foreign(slice_of(f->header, f->have)));
+    f->known = result == FRAME_OK && !f->lost;
   }
   f->from = f->have;
 }
@@ -65,6 +75,7 @@ bool framer_pending(struct framer *f, struct framer_piece *out) {
 static size_t framer_skip_whole(struct framer *f, struct slice bytes) {
   const uint8_t *at = bytes.data, *end = at + bytes.size;
   struct frame frame;
+  if (!f->taken && framer_foreign(bytes)) return 0;
   for (;;) {
     size_t left = (size_t)(end - at);
     if (left >= 2 && at[1] < 0x80) frame.size = 2u + at[1];

@@ -1,7 +1,8 @@
 /* framer: cuts the bytes of one direction into pieces of packets, without keeping any but those of an unfinished fixed
  * header.
  *
- * Bytes that are no packets (a malformed length) end the framing: they and all that follow are pieces of nothing.
+ * Bytes that are no packets (a malformed length; TLS or HTTP from the first byte on) end the framing: they and all that
+ * follow are pieces of nothing.
  */
 #ifndef MQRIG_FRAMER_H
 #define MQRIG_FRAMER_H
@@ -29,6 +30,10 @@ struct framer_piece {
   uint64_t index, offset;
 };
 
+/* What a stream is that begins so and is not MQTT: "TLS", "HTTP"; it takes two bytes. NULL: MQTT, as far as one sees.
+ */
+const char *framer_foreign(struct slice first);
+
 /* Takes the next piece off `*rest`. False if there is none: all of `*rest` was taken, perhaps into an unfinished
  * header. */
 bool framer_next(struct framer *f, struct slice *rest, struct framer_piece *out);
@@ -43,6 +48,11 @@ void framer_follow(struct framer *f, struct slice bytes);
 /* Bytes of the packet in progress that were taken; 0: between packets, or no longer framed. */
 static inline uint64_t framer_passed(const struct framer *f) {
   return f->have && !f->lost ? f->taken - f->offset : 0;
+}
+
+/* What it carries that is not MQTT, as framer_foreign. */
+static inline const char *framer_carries(const struct framer *f) {
+  return f->lost && f->offset == 0 ? framer_foreign(slice_of(f->header, f->have)) : NULL;
 }
 
 #endif

@@ -49,6 +49,7 @@ static bool glide_lets(struct side *s, const struct frame *f, struct slice bytes
 
 /* The first packet of the bytes; false if it is not there as a whole, or one that is kept in mind. */
 static bool glide_look(const struct side *s, struct slice bytes, struct frame *f) {
+  if (!s->framer.taken && framer_foreign(bytes)) return false;
   if (bytes.size >= 2 && bytes.data[1] < 0x80) *f = (struct frame){ bytes.data[0], 2, 2u + bytes.data[1] };
   else if (frame_read(bytes, f) != FRAME_OK) return false;
   return f->size <= bytes.size && f->size <= INJECT_PACKET_MAX && !(s->up && f->first >> 4 == SPEC_CONNECT);

@@ -25,6 +25,7 @@ struct proxy {
   struct proxy_conn *entering; /* whom the rules on "accept" and "connect" are asked about */
   unsigned depth;
   bool muted, dead;
+  bool blind; /* it has been told that rules on packets see none */
 };
 
 struct proxy_conn {
@@ -120,10 +121,24 @@ static void proxy_relay_trouble(void *arg, const struct err *why) {
   proxy_tell_trouble(c->proxy, &err);
 }
 
+static void proxy_relay_blind(void *arg, const char *what) {
+  const struct proxy_conn *c = arg;
+  struct err err;
+  if (c->proxy->blind) return;
+  c->proxy->blind = true;
+  err_set(
+      &err,
+      "connection %llu: what goes through is %s, in which rules on packets see none; they see them where the URL to "
+      "listen at and the upstream's are %s://",
+      (unsigned long long)c->number, what, strcmp(what, "TLS") == 0 ? "ssl" : "ws");
+  proxy_tell_trouble(c->proxy, &err);
+}
+
 static const struct relay_handler proxy_relay = {
   .opened = proxy_relay_opened,
   .ended = proxy_relay_ended,
   .trouble = proxy_relay_trouble,
+  .blind = proxy_relay_blind,
 };
 
 static void proxy_join_conn(struct proxy_conn *c) {
@@ -154,9 +169,14 @@ static void proxy_begin(struct proxy *p, struct proxy_conn *c) {
   }
 }
 
+static struct transport_options proxy_server(const struct proxy *p, const struct url *listen) {
+  return (struct transport_options){ .tls = listen->tls ? p->options.tls : NULL };
+}
+
 static void proxy_wrap(struct proxy *p, struct proxy_conn *c) {
   const struct proxy_options *o = &p->options;
-  const struct transport_options server = { .tls = o->tls }, client = { .tls = o->upstream_tls };
+  const struct transport_options server = proxy_server(p, &o->listen),
+                                 client = { .tls = o->upstream.tls ? o->upstream_tls : NULL };
   bool wrapped = relay_wrap(c->relay, &o->listen, &server, &o->upstream, &client, NULL);
   assert(wrapped); /* its URLs were looked at */
 }
@@ -192,12 +212,20 @@ static void proxy_fired(void *arg, const struct scope_firing *f) {
 
 /* The owner's side. */
 
-static bool proxy_check_url(const struct url *u, const struct tlsconfig *tls, const char *what, struct err *err) {
-  if (!u->websocket && u->tls == (tls != NULL)) return true;
-  const char *scheme = url_scheme_name(u->scheme);
-  if (tls) return err_set(err, "%s is %s://, and there are TLS options for it", what, scheme);
-  return err_set(err, "%s is %s://, and this proxy speaks tcp:// and unix:// only%s", what, scheme,
-                 u->websocket ? "" : ": in a scenario t:proxy has the options tls and upstream_tls");
+/* What the system trusts takes long to read: once, where it is wanted. */
+static bool proxy_need_trust(struct proxy *p, const struct url *upstream, struct err *err) {
+  static const struct tlsconfig_options system;
+  if (!upstream->tls || p->options.upstream_tls) return true;
+  p->options.upstream_tls = tlsconfig_new(p->net, TLSCONFIG_CLIENT, &system, err);
+  return p->options.upstream_tls != NULL;
+}
+
+static bool proxy_check(struct proxy *p, const struct url *listen, const struct url *upstream, struct err *err) {
+  struct err why;
+  struct transport_options server = proxy_server(p, listen);
+  if (!transport_check(listen, &server, true, &why)) return err_set(err, "the address to listen at: %s", why.text);
+  if (!proxy_need_trust(p, upstream, &why)) return err_set(err, "the upstream: %s", why.text);
+  return true;
 }
 
 /* It would connect to itself until there are no descriptors left. */
@@ -215,8 +243,6 @@ static bool proxy_mute(void *arg, bool muted, struct err *err) {
 
 struct proxy *proxy_new(struct net *n, const struct proxy_options *options, const struct proxy_handler *handler,
                         void *arg, struct err *err) {
-  if (!proxy_check_url(&options->listen, options->tls, "the address to listen at", err)) return NULL;
-  if (!proxy_check_url(&options->upstream, options->upstream_tls, "the upstream", err)) return NULL;
   struct proxy *p = mem_zero(sizeof *p);
   p->net = n;
   p->options = *options;
@@ -230,7 +256,8 @@ struct proxy *proxy_new(struct net *n, const struct proxy_options *options, cons
   scope_set_place(p->scope, &(struct scope_place){ .name = "a proxy", .upstream = true, .mute = proxy_mute, .arg = p });
   list_init(&p->up);
   list_init(&p->gone);
-  if (options->disabled || proxy_enable(p, err)) return p;
+  if (proxy_check(p, &options->listen, &options->upstream, err) && (options->disabled || proxy_enable(p, err)))
+    return p;
   proxy_free(p);
   return NULL;
 }
@@ -262,7 +289,7 @@ const struct url *proxy_upstream(const struct proxy *p) {
 }
 
 bool proxy_set_upstream(struct proxy *p, const struct url *u, struct err *err) {
-  if (!proxy_check_url(u, p->options.upstream_tls, "the upstream", err)) return false;
+  if (!proxy_need_trust(p, u, err)) return false;
   if (proxy_is_same(&p->options.listen, u)) return err_set(err, "the upstream is the proxy itself");
   p->options.upstream = *u;
   return true;
@@ -323,8 +350,7 @@ bool proxy_is_enabled(const struct proxy *p) {
 bool proxy_move(struct proxy *p, const struct url *listen, const struct url *upstream, struct err *err) {
   struct url old_listen = p->options.listen, old_upstream = p->options.upstream;
   bool enabled = proxy_is_enabled(p);
-  if (!proxy_check_url(listen, p->options.tls, "the address to listen at", err)) return false;
-  if (!proxy_check_url(upstream, p->options.upstream_tls, "the upstream", err)) return false;
+  if (!proxy_check(p, listen, upstream, err)) return false;
   proxy_disable(p, false);
   p->options.listen = *listen;
   p->options.upstream = *upstream;

@@ -16,11 +16,13 @@ struct proxy;
 struct proxy_conn;
 
 struct proxy_options {
-  struct url listen, upstream;          /* port 0 of `listen`: a free one. TCP and Unix sockets, and TLS, with: */
-  struct tlsconfig *tls, *upstream_tls; /* a server's, towards clients; a client's. A reference each is taken */
-  int64_t connect_timeout_ns;           /* to the upstream; 0: PROXY_CONNECT_TIMEOUT_NS */
-  bool closes;                          /* a client for whom there is no upstream sees an end of file, not a reset */
-  bool disabled;                        /* does not listen before proxy_enable */
+  struct url listen, upstream; /* port 0 of `listen`: a free one */
+  /* Where the URL's scheme is of TLS: a server's, towards clients; and a client's, NULL: the system says whom to trust.
+   * A reference each is taken. */
+  struct tlsconfig *tls, *upstream_tls;
+  int64_t connect_timeout_ns; /* to the upstream; 0: PROXY_CONNECT_TIMEOUT_NS */
+  bool closes;                /* a client for whom there is no upstream sees an end of file, not a reset */
+  bool disabled;              /* does not listen before proxy_enable */
   struct net_listen_options accepting;
   const char *name;    /* for logs; NULL: it needs none */
   struct scope *scope; /* its rules; borrowed, whoever made it is told of firings. NULL: one of the proxy's own */

@@ -40,8 +40,9 @@ struct relay {
   struct net_timer timer, join;
   uint64_t bytes_up, bytes_down;
   unsigned depth;
-  bool closes, opened, connect_over, told, dead;
-  struct err why; /* the first reason of its end */
+  bool closes, opened, connect_over, blind, told, dead;
+  const char *carries; /* what goes through that is not MQTT: "TLS", or NULL */
+  struct err why;      /* the first reason of its end */
 };
 
 static struct relay_side *relay_other(const struct relay_side *s) {
@@ -213,6 +214,42 @@ static void relay_keep_connect(struct relay *r, struct slice bytes) {
   if (r->connect_over) buffer_fini(&r->connect);
 }
 
+static bool relay_has_packet_rules(const struct relay *r) {
+  for (unsigned i = 0; i < r->scope_count; i++) {
+    const struct scope *s = r->scopes[i].scope;
+    for (size_t k = 0; k < s->count; k++) {
+      if (!s->rules[k]->removed && s->rules[k]->rule->place & WORDS_PACKETS) return true;
+    }
+  }
+  return false;
+}
+
+static void relay_look_blind(struct relay *r) {
+  if (!r->carries || r->blind || !r->handler->blind || !relay_has_packet_rules(r)) return;
+  r->blind = true;
+  r->handler->blind(r->arg, r->carries);
+}
+
+/* Two ends that do not speak the same will soon part, and neither says why. */
+static void relay_note_mismatch(struct relay *r, bool up) {
+  char text[160];
+  bool tls = strcmp(r->carries, "TLS") == 0, wrapped = r->upstream.chain && chain_is_wrapped(r->upstream.chain);
+  if (up != wrapped) return;
+  snprintf(text, sizeof text, "%s speaks %s, and the URL %s is of another scheme than %s://",
+           up ? "the client" : "the upstream", r->carries, up ? "to listen at" : "of the upstream", tls ? "ssl" : "ws");
+  relay_note(r, text);
+}
+
+/* Looks whether what goes through is no MQTT. */
+static void relay_look(struct relay *r) {
+  if (r->carries) return;
+  const char *up = framer_carries(&r->up.framer);
+  r->carries = up ? up : framer_carries(&r->down.framer);
+  if (!r->carries) return;
+  relay_note_mismatch(r, up != NULL);
+  relay_look_blind(r);
+}
+
 /* On their way to that side, the bytes are with it. */
 static void relay_count_out(struct relay_side *s, struct slice bytes) {
   struct relay *r = s->relay;
@@ -221,13 +258,18 @@ static void relay_count_out(struct relay_side *s, struct slice bytes) {
     return;
   }
   track_pass(&r->up, bytes);
+  if (r->up.framer.lost) relay_look(r);
   if (!r->connect_over) relay_keep_connect(r, bytes);
 }
 
 static void relay_count_in(struct relay_side *s, struct slice bytes) {
   struct relay *r = s->relay;
-  if (s == &r->client) r->bytes_up += bytes.size;
-  else track_pass(&r->down, bytes);
+  if (s == &r->client) {
+    r->bytes_up += bytes.size;
+    return;
+  }
+  track_pass(&r->down, bytes);
+  if (r->down.framer.lost) relay_look(r);
 }
 
 static void relay_write(struct relay_side *to, struct slice bytes) {
@@ -259,13 +301,13 @@ static struct slice relay_output(void *arg) {
 
 static void relay_wrote(void *arg, size_t n) {
   struct relay_side *s = arg, *from = relay_other(s);
+  relay_enter(s->relay);
   relay_count_out(s, slice_first(relay_output(s), n));
-  if (!buffer_size(&s->waiting)) {
-    s->direct = slice_from(s->direct, n);
-    return;
-  }
-  buffer_consume(&s->waiting, n);
-  if (!buffer_size(&s->waiting) && from->chain) chain_pause(from->chain, false);
+  bool waited = buffer_size(&s->waiting) > 0;
+  if (waited) buffer_consume(&s->waiting, n);
+  else s->direct = slice_from(s->direct, n);
+  if (waited && !buffer_size(&s->waiting) && from->chain) chain_pause(from->chain, false);
+  relay_leave(s->relay);
 }
 
 static void relay_opened(void *arg) {
@@ -410,15 +452,25 @@ static bool relay_is_busy(const struct relay *r) {
   return false;
 }
 
-void relay_join(struct relay *r, struct scope *s, void *tag) {
+static bool relay_has_joined(const struct relay *r, const struct scope *s) {
   for (unsigned i = 0; i < r->scope_count; i++) {
-    if (r->scopes[i].scope == s) return;
+    if (r->scopes[i].scope == s) return true;
   }
-  if (!r->upstream.chain) return;
+  return false;
+}
+
+static void relay_add_scope(struct relay *r, struct scope *s, void *tag) {
   assert(r->scope_count < RELAY_SCOPES_MAX);
   r->scopes[r->scope_count++] = (struct relay_scope){ .scope = s, .tag = tag };
   if (relay_is_busy(r)) net_timer_set(r->net, &r->join, net_now(r->net));
   else relay_join_all(r);
+}
+
+void relay_join(struct relay *r, struct scope *s, void *tag) {
+  relay_enter(r);
+  if (r->upstream.chain && !relay_has_joined(r, s)) relay_add_scope(r, s, tag);
+  relay_look_blind(r);
+  relay_leave(r);
 }
 
 struct relay_counts relay_counts(const struct relay *r) {

@@ -30,9 +30,12 @@ struct relay_handler {
    * or later. */
   void (*ended)(void *arg, const char *why);
   void (*trouble)(void *arg, const struct err *why); /* a fault that could not be done as told */
+  /* Once: rules on packets see nothing here, for what goes through is `what`: "TLS", "HTTP". */
+  void (*blind)(void *arg, const char *what);
 };
 
-/* What passes at the two sockets, as chain_tap has it; `upstream`: at that one, else at the client's. */
+/* What passes at the two sockets, inside of TLS and WebSocket, as chain_tap has it; `upstream`: at that one, else at
+ * the client's. */
 struct relay_tap {
   void (*bytes)(void *arg, bool upstream, enum chain_direction d, struct slice bytes);
   void (*end)(void *arg, bool upstream, enum chain_direction d, enum chain_end end);
@@ -46,8 +49,8 @@ struct relay_counts {
 /* Takes the accepted stream over; nothing is read yet. Next is relay_dial, relay_refuse or relay_ignore. */
 struct relay *relay_new(struct net *n, struct stream *client, const struct relay_handler *handler, void *arg);
 
-/* Right after relay_new: this end of it is TLS where the URL says so, towards the client and towards the upstream. The
- * options may be NULL. False with a sentence. */
+/* Right after relay_new: what the schemes say, TLS and WebSocket, ends and begins here, towards the client and towards
+ * the upstream. The options may be NULL. False with a sentence. */
 bool relay_wrap(struct relay *r, const struct url *listen, const struct transport_options *server,
                 const struct url *upstream, const struct transport_options *client, struct err *err);
 

@@ -5,6 +5,7 @@
 #include "bind/lrecord.h"
 #include "bind/lscope.h"
 #include "bind/ltls.h"
+#include "fault/framer.h"
 #include "fault/proxylog.h"
 #include "fault/record.h"
 #include "fault/scope_fields.h"
@@ -35,7 +36,8 @@ struct lproxy_conn {
   struct proxy_conn *conn; /* NULL once it has ended */
   struct lscope *scope;    /* its own, or NULL */
   struct record_link *record;
-  struct tap *tap; /* what comes in, for the timeline */
+  struct tap *tap;       /* what comes in, for the timeline */
+  bool began[2], opaque; /* down, up; it is no MQTT */
   uint64_t number;
   uint32_t who;
 };
@@ -93,10 +95,23 @@ static uint32_t lproxy_new_who(const struct lproxy *p, const struct proxy_conn *
   return who;
 }
 
+/* From the first byte on. */
+static void lproxy_look(struct lproxy_conn *c, bool upstream, struct slice bytes) {
+  char text[64];
+  const char *what = framer_foreign(bytes);
+  c->began[!upstream] = true;
+  if (!what || c->opaque) return;
+  snprintf(text, sizeof text, "%s from %s, not looked into", what, upstream ? "the upstream" : "the client");
+  lproxy_note(c->proxy, c->who, text);
+  c->opaque = true;
+}
+
 /* What comes in from either end. */
 static void lproxy_passed(void *arg, bool upstream, enum chain_direction d, struct slice bytes) {
   struct lproxy_conn *c = arg;
-  if (d == CHAIN_IN) tap_pass(c->tap, upstream ? TIMELINE_DOWN : TIMELINE_UP, bytes, net_now(c->proxy->world->net));
+  if (d == CHAIN_OUT) return;
+  if (!c->began[!upstream]) lproxy_look(c, upstream, bytes);
+  if (!c->opaque) tap_pass(c->tap, upstream ? TIMELINE_DOWN : TIMELINE_UP, bytes, net_now(c->proxy->world->net));
 }
 
 static void lproxy_shut(void *arg, bool upstream, enum chain_direction d, enum chain_end end) {
@@ -311,13 +326,23 @@ static void lproxy_options(lua_State *L, struct proxy_options *o) {
   lua_pop(L, 1);
 }
 
+/* Options that nothing would come of are a mistake. */
+static void lproxy_check_tls(lua_State *L, const char *field, const struct url *u, struct tlsconfig *tls,
+                             bool listens) {
+  struct err err;
+  const struct transport_options o = { .tls = tls };
+  if (!transport_check(u, &o, listens, &err)) luaL_error(L, "%s: %s", field, err.text);
+}
+
 static int lproxy_new(lua_State *L) {
   struct err err;
   struct proxy_options o;
   struct lworld *w = lworld_enter(L);
   lproxy_options(L, &o);
   o.tls = ltls_config(L, 1, TLSCONFIG_SERVER, false);
-  o.upstream_tls = ltls_config_of(L, 1, "upstream_tls", TLSCONFIG_CLIENT, o.upstream.tls && o.tls);
+  o.upstream_tls = ltls_config_of(L, 1, "upstream_tls", TLSCONFIG_CLIENT, o.upstream.tls);
+  lproxy_check_tls(L, "url", &o.listen, o.tls, true);
+  lproxy_check_tls(L, "upstream", &o.upstream, o.upstream_tls, false);
   struct lproxy *p = lua_newuserdatauv(L, sizeof *p, 1);
   *p = (struct lproxy){ .world = w };
   lua_getfield(L, 1, "name");

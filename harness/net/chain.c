@@ -19,7 +19,7 @@ static void chain_opened(void *arg) {
 static void chain_input(void *arg, struct slice bytes) {
   struct chain *c = arg;
   pump_enter(c);
-  if (c->tap) c->tap->bytes(c->tap_arg, CHAIN_IN, bytes);
+  pump_tap_stream(c, CHAIN_IN, bytes);
   if (c->outermost || c->stalled || c->paused || buffer_size(&c->held)) pump_take(c, bytes);
   else if (!c->deaf) c->owner->input(c->arg, bytes);
   pump_leave(c);
@@ -38,7 +38,7 @@ static struct slice chain_output(void *arg) {
 static void chain_wrote(void *arg, size_t n) {
   struct chain *c = arg;
   pump_enter(c);
-  if (c->tap) c->tap->bytes(c->tap_arg, CHAIN_OUT, slice_first(c->given, n));
+  pump_tap_stream(c, CHAIN_OUT, slice_first(c->given, n));
   if (c->gave) c->gave->ops->gave(c->gave, CHAIN_OUT, n, net_now(c->net));
   else c->owner->wrote(c->arg, n);
   pump_leave(c);
@@ -147,10 +147,15 @@ void chain_push_outer(struct chain *c, struct filter *f) {
   chain_pushed(c, f);
 }
 
+/* The innermost filter that wraps, or NULL. */
+static const struct filter *chain_wrapping(const struct chain *c) {
+  const struct filter *f = c->innermost;
+  while (f && !f->ops->wraps) f = f->outer;
+  return f;
+}
+
 bool chain_is_wrapped(const struct chain *c) {
-  for (const struct filter *f = c->outermost; f; f = f->inner)
-    if (f->ops->wraps) return true;
-  return false;
+  return chain_wrapping(c) != NULL;
 }
 
 void chain_settle(struct chain *c) {
@@ -224,6 +229,8 @@ const char *chain_end_text(enum stream_end end, const struct err *why) {
 void chain_tap(struct chain *c, const struct chain_tap *t, void *arg) {
   c->tap = t;
   c->tap_arg = arg;
+  c->tapped = chain_wrapping(c);
+  c->tap_ahead = 0;
 }
 
 void chain_reset(struct chain *c) {

@@ -70,7 +70,8 @@ void chain_end(struct chain *c, enum chain_end end);
 void chain_watch(struct chain *c, void (*done)(void *arg, enum chain_end end));
 
 /* What really happens at the stream, for captures: bytes that it took (OUT) and that came (IN), and how each direction
- * ended: OUT by this side, IN by the other. It looks and calls nothing here. `t` is borrowed. */
+ * ended: OUT by this side, IN by the other. Where the chain is wrapped, the bytes are those inside of all wrapping. It
+ * looks and calls nothing here. `t` is borrowed. */
 struct chain_tap {
   void (*bytes)(void *arg, enum chain_direction d, struct slice bytes);
   void (*end)(void *arg, enum chain_direction d, enum chain_end end);

@@ -5,12 +5,35 @@
 
 #include "base/mem.h"
 
+/* The tap, where it looks between filters. What comes in is shown before it is taken, as it is at the stream. */
+
+static void pump_tap_in(struct chain *c, const struct filter *from, struct slice bytes) {
+  if (!c->tap || from != c->tapped || bytes.size <= c->tap_ahead) return;
+  c->tap->bytes(c->tap_arg, CHAIN_IN, slice_from(bytes, c->tap_ahead));
+  c->tap_ahead = bytes.size;
+}
+
+static void pump_tap_went_in(struct chain *c, const struct filter *from, size_t n) {
+  if (from == c->tapped) c->tap_ahead -= n < c->tap_ahead ? n : c->tap_ahead;
+}
+
+static void pump_tap_out(const struct chain *c, const struct filter *to, struct slice bytes) {
+  if (c->tap && to == c->tapped && bytes.size) c->tap->bytes(c->tap_arg, CHAIN_OUT, bytes);
+}
+
+void pump_tap_stream(const struct chain *c, enum chain_direction d, struct slice bytes) {
+  if (c->tap && !c->tapped) c->tap->bytes(c->tap_arg, d, bytes);
+}
+
 static bool pump_step(struct chain *c, struct filter *f, enum chain_direction d) {
   struct filter *next = d == CHAIN_OUT ? f->outer : f->inner;
   int64_t now_ns = net_now(c->net);
   struct slice bytes = f->ops->give(f, d, now_ns);
   if (bytes.size) {
+    if (d == CHAIN_IN) pump_tap_in(c, f, bytes);
     size_t n = next->ops->take(next, d, bytes, now_ns);
+    if (d == CHAIN_IN) pump_tap_went_in(c, f, n);
+    else pump_tap_out(c, next, slice_first(bytes, n));
     /* Behind a half-close that the next filter made, bytes go nowhere; an end may still follow. */
     if (n == 0 && next->passed[d]) n = bytes.size;
     if (n) f->ops->gave(f, d, n, now_ns);
@@ -215,6 +238,7 @@ static bool pump_take_owner(struct chain *c, size_t *budget) {
   if (c->dead || out.size == 0) return false;
   struct filter *f = c->innermost;
   size_t n = f->ops->take(f, CHAIN_OUT, out, net_now(c->net));
+  pump_tap_out(c, f, slice_first(out, n));
   if (n && !c->dead) c->owner->wrote(c->arg, n);
   *budget -= n;
   return n > 0;
@@ -357,6 +381,8 @@ static bool pump_deliver(struct chain *c, struct filter *f) {
   if (c->paused) return false;
   struct slice bytes = slice_first(f->ops->give(f, CHAIN_IN, now_ns), NET_READ_MAX);
   if (bytes.size) {
+    pump_tap_in(c, f, bytes);
+    pump_tap_went_in(c, f, bytes.size);
     c->owner->input(c->arg, bytes);
     if (!c->dead) f->ops->gave(f, CHAIN_IN, bytes.size, now_ns);
     return true;

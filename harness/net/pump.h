@@ -29,7 +29,9 @@ struct chain {
   void (*watch)(void *arg, enum chain_end end); /* may be NULL */
   const struct chain_tap *tap;                  /* may be NULL */
   void *tap_arg;
-  struct slice given; /* to the stream, last */
+  const struct filter *tapped; /* the wrapping filter on whose owner's side the tap looks; NULL: at the stream */
+  size_t tap_ahead;            /* bytes that this filter gives, which were shown and not taken yet */
+  struct slice given;          /* to the stream, last */
   struct stream *stream;
   struct filter *outermost, *innermost;
   struct filter *gave; /* whose bytes the stream was given last; NULL: the owner's */
@@ -55,6 +57,7 @@ void pump_enter(struct chain *c);
 void pump_leave(struct chain *c); /* frees a dead chain; sets the timer of one that lives */
 
 void pump_tap(const struct chain *c, enum chain_direction d, enum chain_end end);
+void pump_tap_stream(const struct chain *c, enum chain_direction d, struct slice bytes);
 
 /* Moves what can be moved towards the stream and returns what it is to write; does ends that are due. */
 struct slice pump_out(struct chain *c);

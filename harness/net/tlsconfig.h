@@ -16,7 +16,7 @@
 #define TLSCONFIG_IDS_MAX     1024 /* sessions that a server keeps by id */
 #define TLSCONFIG_SESSIONS_MAX                                                                                         \
   64 /* servers with whom a client keeps one; a further one takes the place of the oldest */
-#define TLSCONFIG_TICKET_S   UINT32_MAX /* for as long as the program lives */
+#define TLSCONFIG_TICKET_S UINT32_MAX /* for as long as the program lives */
 
 enum tlsconfig_role { TLSCONFIG_CLIENT, TLSCONFIG_SERVER };
 enum tlsconfig_resume { TLSCONFIG_RESUME_NO, TLSCONFIG_RESUME_TICKETS, TLSCONFIG_RESUME_IDS, TLSCONFIG_RESUME_ANY };

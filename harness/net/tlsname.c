@@ -94,6 +94,5 @@ bool tlsname_check_message(const char *name, struct err *err) {
 }
 
 bool tlsname_is_tls(struct slice first) {
-  return first.size >= 3 && (first.data[0] == 0x15 || first.data[0] == 0x16) && first.data[1] == 3 &&
-         first.data[2] <= 4;
+  return first.size >= 2 && (first.data[0] == 0x15 || first.data[0] == 0x16) && first.data[1] == 3;
 }

@@ -177,8 +177,9 @@ function t:peer(options) end
 --- A fault proxy in front of a broker: `t:proxy { upstream = peer }`; without `upstream` in front of the broker under
 --- test. Clients connect to its `.url`. `upstream` is a broker, a peer, another proxy, or a URL. A client for whom the
 --- upstream cannot be reached is reset, with `closes = true` it sees an end of file. An upstream with TLS is reached
---- through it, unseen; with `tls` (a server's) and `upstream_tls` (a client's) TLS ends at the proxy and begins anew, and
---- rules see packets; with `upstream_tls` alone its clients need none.
+--- through it, unseen: rules on packets see none, and the proxy's log says so; with `tls` (a server's) and `upstream_tls`
+--- (a client's) TLS ends at the proxy and begins anew, and rules see packets; with `upstream_tls` alone its clients need
+--- none. WebSocket ends and begins at the proxy; `url` and `upstream` may be of different schemes.
 ---@param options? { upstream: broker|peer|proxy|string, url: string, name: string, connect_timeout: duration, closes: boolean, accept_max: integer, send_buffer: integer, receive_buffer: integer, tls: tls_options, upstream_tls: tls_options }
 ---@return proxy
 function t:proxy(options) end

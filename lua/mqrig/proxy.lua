@@ -149,22 +149,27 @@ local function url_of(upstream)
   return url
 end
 
+local secure = { ssl = true, mqtts = true, wss = true }
+
 -- What the core is given for `upstream`, where that is TLS: whoever says `tls` ends it here and begins it anew; where
 -- the scenario has certificates without having asked for them, so do its proxies; else it goes through as it is.
+-- WebSocket ends and begins here, too, unless it is in TLS that goes through.
 local function ways(scenario, options, url)
-  local secure = url:find "^ssl://" or url:find "^mqtts://"
+  local scheme, path = url:match "^(%a+)://[^/?]*([^?]*)"
   local tls = options.tls
-  if tls == nil and secure and options.upstream_tls == nil and scenario.own_pki then
+  if tls == nil and secure[scheme] and options.upstream_tls == nil and scenario.own_pki then
     tls = scenario.own_pki.server
   end
-  if tls then
-    return options.url or "ssl://127.0.0.1:0", url, tls
-  elseif not secure then
-    return options.url or M.URL, url
-  elseif options.upstream_tls ~= nil then
-    return options.url or M.URL, url, nil
+  if secure[scheme] and not tls and options.upstream_tls == nil then
+    return options.url or M.URL, (url:gsub("^%a+(://[^/?]*).*", "tcp%1", 1)), nil, function(own)
+      return (own:gsub("^%a+", scheme, 1) .. path)
+    end
+  elseif options.url then
+    return options.url, url, tls
+  elseif scheme == "ws" or scheme == "wss" then
+    return (tls and "wss" or "ws") .. "://127.0.0.1:0" .. path, url, tls
   end
-  return options.url or M.URL, (url:gsub("^%a+", "tcp", 1)), nil, url:match "^%a+"
+  return tls and "ssl://127.0.0.1:0" or M.URL, url, tls
 end
 
 --- `options.upstream`: default the broker under test.
@@ -181,7 +186,7 @@ function M.new(scenario, options, name)
     conns = {},
     lines = log.new(options.name or name),
   }, M.meta)
-  local at, to, tls, scheme = ways(scenario, options, self.upstream)
+  local at, to, tls, seen = ways(scenario, options, self.upstream)
   self.proxy = blame.call(simulation.at, self.name, core.proxy, {
     url = at,
     upstream = to,
@@ -195,8 +200,8 @@ function M.new(scenario, options, name)
     receive_buffer = options.receive_buffer,
   })
   self.url = self.proxy:url()
-  if scheme then
-    self.url = self.url:gsub("^%a+", scheme, 1)
+  if seen then
+    self.url = seen(self.url)
   end
   listen(self, self.proxy)
   scenario:own(self)

@@ -100,6 +100,16 @@ scenario("a proxy lets TLS through as it is", { tags = { "tls" } }, function(t)
   expect(c:wait_lost()):equals(mqtt.FAILURE)
 end)
 
+scenario("rules on packets see none in TLS that goes through, and the proxy says so", { tags = { "tls" } }, function(t)
+  local pki = t:pki()
+  local proxy = t:proxy { upstream = t:peer { tls = pki.server } }
+  local rule = proxy.both:on("any"):drop():may_fire()
+  t:connect({ url = proxy.url, tls = { ca = pki.ca } }):publish("a", "b", { qos = 2 })
+  expect(rule.seen):equals(0)
+  expect(proxy:log()):contains "what goes through is TLS, in which rules on packets see none"
+  expect(told(t, "TLS from the client, not looked into")):is_true()
+end)
+
 scenario("a proxy ends TLS and begins it anew, and sees packets", { tags = { "tls" } }, function(t)
   local pki = t:pki()
   local peer = t:peer { tls = pki.server }
@@ -109,6 +119,7 @@ scenario("a proxy ends TLS and begins it anew, and sees packets", { tags = { "tl
   local token = c:send("a", "b", { qos = 1 })
   c:publish("a", ("x"):rep(100000), { qos = 1 })
   expect(token.code):is_nil()
+  expect(told(t, "malformed")):is_false()
   c:disconnect()
 end)
 
@@ -117,6 +128,12 @@ scenario("a proxy takes plain clients to a broker with TLS", { tags = { "tls" } 
   local peer = t:peer { tls = pki.server }
   local proxy = t:proxy { upstream = peer, upstream_tls = { ca = pki.ca } }
   t:connect({ url = proxy.url }):publish("a", "b", { qos = 2 })
+  local plain = t:proxy { upstream = peer, url = "tcp://127.0.0.1:0", upstream_tls = { ca = pki.ca } }
+  expect(t:client({ url = plain.url:gsub("tcp", "ssl", 1), tls = { ca = pki.ca } }):try_connect())
+    :equals(mqtt.FAILURE)
+  t:wait(function()
+    return told(t, "the client speaks TLS, and the URL to listen at is of another scheme than ssl://")
+  end)
   local wary = t:proxy { upstream = peer, upstream_tls = { ca = pki:faulty("self_signed").cert } }
   expect(t:client({ url = wary.url }):try_connect()):equals(mqtt.FAILURE)
 end)

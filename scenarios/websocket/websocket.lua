@@ -180,3 +180,46 @@ scenario("a flood of pings is answered without harm", { tags = tags }, function(
   c:publish("a", "x", { qos = 1 })
   c:disconnect()
 end)
+
+scenario("a proxy ends WebSocket and begins it anew, and sees packets", { tags = tags }, function(t)
+  local peer = t:peer { url = URL }
+  local proxy = t:proxy { upstream = peer }
+  expect(proxy.url):matches "^ws://127.0.0.1:%d+/mqtt$"
+  proxy.down:on("PUBACK"):first():drop()
+  local c = t:connect { url = proxy.url }
+  local token = c:send("a", "b", { qos = 1 })
+  c:publish("a", ("x"):rep(100000), { qos = 2 })
+  expect(token.code):is_nil()
+  proxy.up:on("PUBLISH"):at_byte(3):rst()
+  expect(c:send("a", "b", { qos = 1 }):wait()):equals(mqtt.ERROR_OPERATION_INCOMPLETE)
+end)
+
+scenario("a proxy takes clients over WebSocket to a broker without, and the other way round", { tags = tags },
+  function(t)
+    local plain, web = t:peer {}, t:peer { url = URL }
+    for _, proxy in ipairs {
+      t:proxy { url = URL, upstream = plain }, t:proxy { url = "tcp://127.0.0.1:0", upstream = web },
+    } do
+      local c = t:connect { url = proxy.url }
+      c:subscribe("a", 2)
+      c:publish("a", ("x"):rep(70000), { qos = 2 })
+      expect(#c:next_message().payload):equals(70000)
+      c:disconnect()
+    end
+  end)
+
+scenario("a proxy ends WebSocket in TLS, or lets it through as it is", { tags = tags }, function(t)
+  local pki = t:pki()
+  local tls = { ca = pki.ca }
+  local peer = t:peer { url = "wss://127.0.0.1:0/mqtt", tls = pki.server }
+  local through = t:proxy { upstream = peer }
+  expect(through.url):matches "^wss://127.0.0.1:%d+/mqtt$"
+  t:connect({ url = through.url, tls = tls }):publish("a", "b", { qos = 2 })
+  local seeing = t:proxy { upstream = peer, tls = pki.server, upstream_tls = tls }
+  local dropped = seeing.down:on("PUBACK"):first():drop()
+  local c = t:connect { url = seeing.url, tls = tls }
+  c:send("a", "b", { qos = 1 })
+  t:wait(function()
+    return dropped.fired == 1
+  end)
+end)

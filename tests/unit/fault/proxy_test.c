@@ -20,10 +20,10 @@ static void what_cannot_be_is_told(void **state) {
   snprintf(taken, sizeof taken, "tcp://127.0.0.1:%u", r.port);
   assert_null(try_new(&r, taken, "tcp://127.0.0.1:1", &err));
   assert_non_null(strstr(err.text, "in use"));
-  assert_null(try_new(&r, "ws://127.0.0.1:0", "tcp://127.0.0.1:1", &err));
-  assert_non_null(strstr(err.text, "ws://"));
-  assert_null(try_new(&r, "tcp://127.0.0.1:0", "ssl://127.0.0.1:1", &err));
-  assert_non_null(strstr(err.text, "the upstream is ssl://"));
+  assert_null(try_new(&r, "ws://127.0.0.1:0/mqtt?a", "tcp://127.0.0.1:1", &err));
+  assert_non_null(strstr(err.text, "no query"));
+  assert_null(try_new(&r, "ssl://127.0.0.1:0", "tcp://127.0.0.1:1", &err));
+  assert_non_null(strstr(err.text, "the address to listen at: to listen at ssl:// takes tls"));
   assert_null(proxy_add_rule(r.proxy, "up PUBLISH nht 3 drop", &err));
   assert_non_null(strstr(err.text, "column 12"));
   proxyrig_close(&r);
@@ -121,6 +121,66 @@ static void rules_come_and_go(void **state) {
   close(client), close(upstream), close(other), close(other_upstream);
   proxyrig_close(&r);
   scope_free(own);
+}
+
+/* What is encrypted from end to end goes through as it is, in whatever pieces, though it looks like packets here and
+ * there; whoever has rules on packets is told once. */
+static void what_is_no_mqtt_is_let_through(void **state) {
+  static const char hello[] = "\x16\x03\x01\0\x04\xc0\0\xe0\0\x30\0", request[] = "GET /mqtt HTTP/1.1\r\n";
+  static const struct slice streams[] = { { (const uint8_t *)hello, 11 }, { (const uint8_t *)request, 20 } };
+  struct proxyrig r;
+  int client, upstream;
+  (void)state;
+  for (size_t i = 0; i < 2; i++) {
+    for (size_t cut = 1; cut < streams[i].size; cut++) {
+      proxyrig_open(&r);
+      struct scope_rule *rule = proxyrig_rule(&r, "both any drop");
+      proxyrig_pair(&r, &client, &upstream);
+      proxyrig_send(client, slice_first(streams[i], cut));
+      if (cut >= 2) proxyrig_expect(&r, upstream, slice_first(streams[i], cut));
+      proxyrig_send(client, slice_from(streams[i], cut));
+      proxyrig_expect(&r, upstream, cut >= 2 ? slice_from(streams[i], cut) : streams[i]);
+      proxyrig_rule(&r, "up PUBLISH drop");
+      assert_int_equal(scope_fired(rule), 0);
+      assert_int_equal(r.troubles, 1);
+      assert_non_null(strstr(r.trouble, i ? "what goes through is HTTP" : "what goes through is TLS"));
+      close(client), close(upstream);
+      proxyrig_close(&r);
+    }
+  }
+}
+
+/* Rules that come later are told of, too; rules on bytes are none of this. */
+static void blindness_is_told_when_it_matters(void **state) {
+  struct proxyrig r;
+  int client, upstream;
+  (void)state;
+  proxyrig_open(&r);
+  proxyrig_rule(&r, "both bytes delay 0s");
+  proxyrig_pair(&r, &client, &upstream);
+  proxyrig_send(client, slice_of("\x16\x03\x01", 3));
+  proxyrig_expect(&r, upstream, slice_of("\x16\x03\x01", 3));
+  assert_int_equal(r.troubles, 0);
+  proxyrig_rule(&r, "up PUBLISH drop");
+  assert_int_equal(r.troubles, 1);
+  close(client), close(upstream);
+  proxyrig_close(&r);
+}
+
+static void upstream_that_wants_tls_is_named(void **state) {
+  struct proxyrig r;
+  int client, upstream;
+  (void)state;
+  proxyrig_open(&r);
+  proxyrig_pair(&r, &client, &upstream);
+  proxyrig_send(client, slice_of("\xc0\0", 2));
+  proxyrig_expect(&r, upstream, slice_of("\xc0\0", 2));
+  proxyrig_send(upstream, slice_of("\x15\x03\x01\0\x02\x02\x46", 7));
+  proxyrig_expect(&r, client, slice_of("\x15\x03\x01\0\x02\x02\x46", 7));
+  close(upstream), close(client);
+  TURN_UNTIL(&r, r.ended == 1);
+  assert_string_equal(r.why, "the upstream speaks TLS, and the URL of the upstream is of another scheme than ssl://");
+  proxyrig_close(&r);
 }
 
 static void rules_on_getting_in(void **state) {
@@ -332,6 +392,9 @@ int main(void) {
     cmocka_unit_test(name_that_is_not_found_refuses_each_connection),
     cmocka_unit_test(connections_are_numbered),
     cmocka_unit_test(rules_come_and_go),
+    cmocka_unit_test(what_is_no_mqtt_is_let_through),
+    cmocka_unit_test(blindness_is_told_when_it_matters),
+    cmocka_unit_test(upstream_that_wants_tls_is_named),
     cmocka_unit_test(rules_on_getting_in),
     cmocka_unit_test(dead_upstream_is_silence),
     cmocka_unit_test(disabled_is_refused_and_enabled_goes_on),
