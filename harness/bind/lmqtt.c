@@ -266,7 +266,7 @@ static int lmqtt_connect(lua_State *L) {
   struct session_connect o = { .version = SPEC_3_1_1 };
   lworld_enter(L);
   struct lclient *c = lclient_check(L, 1);
-  const char *url = luaL_checkstring(L, 2);
+  const char *url = lworld_text(L, 2, "the URL");
   o.client_id = lworld_slice(L, 3);
   if (client_state(c->client) != SESSION_IDLE) return luaL_error(L, "the client is not disconnected");
   if (o.client_id.size < 1 || o.client_id.size > LMQTT_CLIENT_ID_MAX) {

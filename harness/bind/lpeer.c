@@ -262,8 +262,8 @@ static int lpeer_backlog(lua_State *L) {
 }
 
 static const char *lpeer_text(lua_State *L, const char *name, const char *absent) {
-  lua_getfield(L, 1, name); /* stays on the stack */
-  return luaL_optstring(L, -1, absent);
+  bool given = lua_getfield(L, 1, name) != LUA_TNIL; /* stays on the stack */
+  return given ? lworld_text(L, -1, name) : absent;
 }
 
 static void lpeer_end(struct lworld_item *item) {

@@ -295,7 +295,7 @@ static int lproxy_close(lua_State *L) {
 static void lproxy_url_field(lua_State *L, const char *name, const char *absent, struct url *to) {
   struct err err;
   lua_getfield(L, 1, name);
-  const char *text = absent ? luaL_optstring(L, -1, absent) : luaL_checkstring(L, -1);
+  const char *text = absent && lua_isnil(L, -1) ? absent : lworld_text(L, -1, name);
   if (!url_parse(text, to, &err)) luaL_error(L, "%s: %s", name, err.text);
   lua_pop(L, 1);
 }

@@ -81,7 +81,7 @@ static int lrawclient_new(lua_State *L) {
   struct err err;
   struct url u;
   struct lworld *w = lworld_enter(L);
-  if (!url_parse(luaL_checkstring(L, 1), &u, &err)) return luaL_error(L, "%s", err.text);
+  if (!url_parse(lworld_text(L, 1, "the URL"), &u, &err)) return luaL_error(L, "%s", err.text);
   int64_t timeout_ns = luaL_checkinteger(L, 2);
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 4);

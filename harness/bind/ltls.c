@@ -1,5 +1,6 @@
 #include "bind/ltls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "net/pki.h"
@@ -30,6 +31,12 @@ static int ltls_gc(lua_State *L) {
 
 /* Options. Texts are borrowed from the table. */
 
+static const char *ltls_whole_text(lua_State *L, const char *name) {
+  char what[32];
+  snprintf(what, sizeof what, "tls.%s", name);
+  return lworld_text(L, -1, what);
+}
+
 static const char *const ltls_names[] = {
   "ca",      "crl",         "cert",        "key",    "passphrase",   "psk",    "psk_identity", "server_name", "alpn",
   "ciphers", "min_version", "max_version", "keylog", "fragment_max", "resume", "insecure",     NULL,
@@ -38,7 +45,7 @@ static const char *const ltls_names[] = {
 static const char *ltls_text(lua_State *L, int table, const char *name) {
   const char *text = NULL;
   int type = lua_getfield(L, table, name);
-  if (type == LUA_TSTRING) text = lua_tostring(L, -1);
+  if (type == LUA_TSTRING) text = ltls_whole_text(L, name);
   else if (type != LUA_TNIL) luaL_error(L, "tls.%s is a text, not a %s", name, luaL_typename(L, -1));
   lua_pop(L, 1);
   return text;
@@ -48,13 +55,13 @@ static const char *ltls_text(lua_State *L, int table, const char *name) {
 static void ltls_list(lua_State *L, int table, const char *name, const char **to, int most) {
   int type = lua_getfield(L, table, name);
   if (type == LUA_TSTRING) {
-    to[0] = lua_tostring(L, -1);
+    to[0] = ltls_whole_text(L, name);
   } else if (type == LUA_TTABLE) {
     lua_Integer count = luaL_len(L, -1);
     if (count > most) luaL_error(L, "tls.%s has at most %d entries, not %I", name, most, count);
     for (lua_Integer i = 1; i <= count; i++) {
       if (lua_rawgeti(L, -1, i) != LUA_TSTRING) luaL_error(L, "tls.%s is a list of texts", name);
-      to[i - 1] = lua_tostring(L, -1);
+      to[i - 1] = ltls_whole_text(L, name);
       lua_pop(L, 1);
     }
   } else if (type != LUA_TNIL) {

@@ -324,6 +324,13 @@ void lworld_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_C
   lua_pop(L, 1);
 }
 
+const char *lworld_text(lua_State *L, int index, const char *what) {
+  size_t size;
+  const char *text = luaL_checklstring(L, index, &size), *zero = memchr(text, 0, size);
+  if (zero) luaL_error(L, "%s has a zero byte, at column %d", what, (int)(zero - text) + 1);
+  return text;
+}
+
 /* ", known: a, b": pushed. */
 static const char *lworld_list(lua_State *L, const char *const *names) {
   lua_pushliteral(L, ", known: ");

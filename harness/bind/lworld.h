@@ -81,6 +81,9 @@ void lworld_check_keys(lua_State *L, int table, const char *what, const char *co
 /* Pushes a value as a sentence has it: of what is no plain value its kind, for an address is another in each run. */
 const char *lworld_said(lua_State *L, int index);
 
+/* A string argument for what takes no zero byte: raises where it has one. `what`: "the URL". */
+const char *lworld_text(lua_State *L, int index, const char *what);
+
 /* A string argument or field as a borrowed slice. */
 struct slice lworld_slice(lua_State *L, int index);
 

@@ -303,6 +303,7 @@ static bool pki_is_name(const char *name) {
   struct url u;
   char text[URL_HOST_MAX + 16];
   bool address6 = strchr(name, ':') != NULL;
+  if (strncmp(name, "*.", 2) == 0) name += 2; /* any first label [RFC 6125, 6.4.3] */
   if (strlen(name) > URL_HOST_MAX) return false;
   snprintf(text, sizeof text, address6 ? "tcp://[%s]" : "tcp://%s", name);
   return url_parse(text, &u, NULL) && strcmp(u.host, name) == 0;

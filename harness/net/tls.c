@@ -82,12 +82,19 @@ static void tls_fail(struct tls *t, int64_t now_ns, const char *text) {
   t->stall_until_ns = 0;
 }
 
+/* Ends with different keys find out by the first message that they encrypt. [RFC 4279, 2] */
+static bool tls_may_differ_in_psk(const struct tls *t) {
+  return t->config->psk_size && !t->up;
+}
+
 static void tls_explain_alert(const struct tls *t, struct err *to) {
-  const char *name = tlsname_alert(t->ssl.TLS_FIELD(in_msg)[1]);
+  int alert = t->ssl.TLS_FIELD(in_msg)[1];
+  bool key = alert == MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC || alert == MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR;
+  const char *name = tlsname_alert(alert);
   char number[16];
-  snprintf(number, sizeof number, "%d", t->ssl.TLS_FIELD(in_msg)[1]);
-  err_set(to, "the %s %s: TLS alert %s", tls_other(t), t->up ? "ended the connection" : "refused the TLS handshake",
-          name ? name : number);
+  snprintf(number, sizeof number, "%d", alert);
+  err_set(to, "the %s %s: TLS alert %s%s", tls_other(t), t->up ? "ended the connection" : "refused the TLS handshake",
+          name ? name : number, key && tls_may_differ_in_psk(t) ? ": its pre-shared key is not tls.psk" : "");
 }
 
 /* A failure of mbedTLS's in a sentence. */
@@ -95,13 +102,19 @@ static void tls_explain(const struct tls *t, int result, int state, struct err *
   const char *message = tlstext_message(state);
   switch (result) {
   case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE: tls_explain_alert(t, to); return;
-  case MBEDTLS_ERR_SSL_INVALID_MAC: err_set(to, "a TLS record was altered on its way: its MAC is wrong"); return;
+  case MBEDTLS_ERR_SSL_INVALID_MAC:
+    if (tls_may_differ_in_psk(t)) err_set(to, "the %s's pre-shared key is not tls.psk: its MAC is wrong", tls_other(t));
+    else err_set(to, "a TLS record was altered on its way: its MAC is wrong");
+    return;
   case MBEDTLS_ERR_SSL_INVALID_RECORD: err_set(to, "what the %s sent is no TLS record", tls_other(t)); return;
 #if MBEDTLS_VERSION_MAJOR < 3
   case MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE:
     err_set(to, "the client showed no certificate, and tls.ca asks for one");
     return;
   case MBEDTLS_ERR_SSL_NO_CIPHER_CHOSEN: err_set(to, "no cipher that client and server both know"); return;
+  case MBEDTLS_ERR_SSL_NO_USABLE_CIPHERSUITE:
+    err_set(to, "no cipher that the client offers goes with what the server has: see tls.cert, tls.psk");
+    return;
   case MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION:
     err_set(to, "no TLS version that client and server both take: see tls.min_version, tls.max_version");
     return;
@@ -451,6 +464,12 @@ static void tls_set_host(struct tls *t, uint16_t port) {
   t->server = mem_copy(slice_text(server));
 }
 
+/* A name without the dot of the root, an address without its zone: as a certificate has them. [RFC 6066, 3] */
+static size_t tls_host_size(const char *host) {
+  size_t size = strcspn(host, "%");
+  return size > 1 && host[size - 1] == '.' ? size - 1 : size;
+}
+
 struct filter *tls_new(const struct tls_options *o) {
   bool client = o->config->role == TLSCONFIG_CLIENT;
   const char *host = !client ? "" : o->config->server_name ? o->config->server_name : o->host;
@@ -460,7 +479,7 @@ struct filter *tls_new(const struct tls_options *o) {
   t->note = o->note;
   t->arg = o->arg;
   if (o->orders) t->orders = *o->orders;
-  memcpy(t->host, host, strlen(host));
+  memcpy(t->host, host, tls_host_size(host));
   buffer_init(&t->out, TLS_OUT_MAX);
   buffer_init(&t->in, TLS_IN_MAX + MBEDTLS_SSL_IN_CONTENT_LEN);
   mbedtls_ssl_init(&t->ssl);

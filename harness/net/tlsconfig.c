@@ -22,6 +22,16 @@ static void tlsconfig_must(int result) {
 
 /* Trust. */
 
+/* An empty name would be checked by nobody. */
+static bool tlsconfig_set_name(struct tlsconfig *c, const struct tlsconfig_options *o, struct err *err) {
+  if (!o->server_name) return true;
+  size_t size = strlen(o->server_name);
+  if (size < 1 || size > URL_HOST_MAX)
+    return err_set(err, "tls.server_name is a host name or an address of 1 to %d bytes, not %zu", URL_HOST_MAX, size);
+  c->server_name = mem_copy(slice_text(o->server_name));
+  return true;
+}
+
 static bool tlsconfig_set_ca(struct tlsconfig *c, const struct tlsconfig_options *o, struct err *err) {
   char name[300];
   const char *file = NULL;
@@ -53,6 +63,7 @@ static int tlsconfig_check_pair(struct tlsconfig *c) {
 
 static bool tlsconfig_set_cert(struct tlsconfig *c, const struct tlsconfig_options *o, struct err *err) {
   char cert[300], key[300];
+  if (o->passphrase && !o->key) return err_set(err, "tls.passphrase is given, but no tls.key that it could be of");
   if (!o->cert && !o->key) {
     if (c->role == TLSCONFIG_CLIENT || o->psk) return true;
     return err_set(err, "a TLS server needs tls.cert and tls.key, or tls.psk");
@@ -88,7 +99,8 @@ static bool tlsconfig_set_psk(struct tlsconfig *c, const struct tlsconfig_option
     c->psk[i / 2] = (unsigned char)(16 * c->psk[i / 2] + (good ? digit : 0));
   }
   if (!good) return err_set(err, "tls.psk is 1 to %d bytes in hexadecimal digits, two each", TLSCONFIG_PSK_MAX);
-  int result = mbedtls_ssl_conf_psk(&c->conf, c->psk, digits / 2, (const unsigned char *)o->psk_identity,
+  c->psk_size = digits / 2;
+  int result = mbedtls_ssl_conf_psk(&c->conf, c->psk, c->psk_size, (const unsigned char *)o->psk_identity,
                                     strlen(o->psk_identity));
   return result == 0 || err_set(err, "tls.psk_identity: %s", tlstext_error(result));
 }
@@ -318,10 +330,10 @@ struct tlsconfig *tlsconfig_new(struct net *n, enum tlsconfig_role role, const s
   c->keylog = -1;
   c->insecure = o->insecure;
   tlsconfig_init(c);
-  if (o->server_name) c->server_name = mem_copy(slice_text(o->server_name));
-  if (tlsconfig_set_ca(c, o, err) && tlsconfig_set_cert(c, o, err) && tlsconfig_set_psk(c, o, err) &&
-      tlsconfig_set_ciphers(c, o, err) && tlsconfig_set_versions(c, o, err) && tlsconfig_set_alpn(c, o, err) &&
-      tlsconfig_set_fragment(c, o, err) && tlsconfig_set_resume(c, o, err) && tlsconfig_set_keylog(c, o, err))
+  if (tlsconfig_set_name(c, o, err) && tlsconfig_set_ca(c, o, err) && tlsconfig_set_cert(c, o, err) &&
+      tlsconfig_set_psk(c, o, err) && tlsconfig_set_ciphers(c, o, err) && tlsconfig_set_versions(c, o, err) &&
+      tlsconfig_set_alpn(c, o, err) && tlsconfig_set_fragment(c, o, err) && tlsconfig_set_resume(c, o, err) &&
+      tlsconfig_set_keylog(c, o, err))
     return c;
   tlsconfig_free(c);
   return NULL;

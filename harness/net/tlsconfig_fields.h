@@ -30,6 +30,7 @@ struct tlsconfig {
   char *alpn[TLSCONFIG_ALPN_MAX + 1];
   int ciphers[TLSCONFIG_CIPHERS_MAX + 1];
   unsigned char psk[TLSCONFIG_PSK_MAX];
+  size_t psk_size;
   int keylog; /* descriptor, or -1 */
   bool insecure, resumes;
   struct tlsconfig_session sessions[TLSCONFIG_SESSIONS_MAX];

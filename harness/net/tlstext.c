@@ -1,5 +1,6 @@
 #include "net/tlstext.h"
 
+#include <arpa/inet.h>
 #include <mbedtls/error.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/ssl.h>
@@ -51,12 +52,13 @@ static void tlstext_date(const mbedtls_x509_time *t, char *to, size_t size) {
 }
 
 static int tlstext_put_name(const mbedtls_x509_buf *name, char *to, size_t size) {
-  const unsigned char *a = name->p;
+  char address[INET6_ADDRSTRLEN];
   switch (name->tag & 0x1f) {
   case 2: return snprintf(to, size, "%.*s", (int)name->len, (const char *)name->p);
   case 7:
-    if (name->len == 4) return snprintf(to, size, "%d.%d.%d.%d", a[0], a[1], a[2], a[3]);
-    return snprintf(to, size, "an IPv6 address");
+    if (name->len != 4 && name->len != 16) return snprintf(to, size, "an address of %zu bytes", name->len);
+    inet_ntop(name->len == 4 ? AF_INET : AF_INET6, name->p, address, sizeof address);
+    return snprintf(to, size, "%s", address);
   default: return snprintf(to, size, "other names");
   }
 }

@@ -204,7 +204,7 @@ function t:connect(options) end
 function t:raw_client(options) end
 
 --- Certificates to throw away, made in milliseconds when they are asked for: a CA, and servers and clients of it. A
---- server's is for localhost, 127.0.0.1, ::1 and `hosts`: `t:pki { hosts = { "broker.example" } }`.
+--- server's is for localhost, 127.0.0.1, ::1 and `hosts`: `t:pki { hosts = { "broker.example", "*.local.example" } }`.
 ---@param options? { hosts: string[] }
 ---@return pki
 function t:pki(options) end

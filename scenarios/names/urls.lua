@@ -33,9 +33,10 @@ for _, case in ipairs {
   { "tcp://@h", "no user name in front of the @, at column 7" },
   { "ws://h/a b", "a blank or control character: write it %%20, at column 9" },
   { "tcp://h/path", "a tcp URL has no path" },
+  { "tcp://h\0/", "the URL has a zero byte, at column 8" },
   { "http://h", 'unknown scheme "http" in the URL: use one of tcp, mqtt' },
 } do
-  scenario("what is no URL says so: " .. case[1], { tags = { "names" } }, function(t)
+  scenario("what is no URL says so: " .. case[1]:gsub("%c", "(zero)"), { tags = { "names" } }, function(t)
     expect(function()
       t:client({ url = case[1] }):connect()
     end):raises(case[2])

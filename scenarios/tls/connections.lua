@@ -39,9 +39,12 @@ for _, resume in ipairs { "tickets", "ids" } do
 end
 
 scenario("a name that is not the address is checked and sent as SNI", { tags = { "tls" } }, function(t)
-  local pki = t:pki { hosts = { "broker.example" } }
+  local pki = t:pki { hosts = { "broker.example", "*.wild.example" } }
   local peer = t:peer { tls = pki.server }
   t:connect { broker = peer, tls = { ca = pki.ca, server_name = "broker.example" } }
+  t:connect { broker = peer, tls = { ca = pki.ca, server_name = "any.wild.example" } }
+  t:dns("broker.example"):answer "127.0.0.1"
+  t:connect { url = peer.url:gsub("127.0.0.1", "broker.example."), tls = { ca = pki.ca } } -- a dot of the root
   local c = t:client { broker = peer, tls = { ca = pki.ca, server_name = "other.example" } }
   expect(c:try_connect()):equals(mqtt.FAILURE)
   expect(told(t, "host name other.example does not match the server's certificate")):is_true()
