@@ -23,6 +23,7 @@ struct client {
   struct net_timer timer; /* the session's deadline, or now if there are events to be given */
   int64_t timer_at_ns, close_by_ns;
   struct tap *tap;
+  const char *why;      /* what it waits for in vain, once it has given up */
   struct slice feeding; /* what of the input in progress the session has not got yet */
   uint64_t connection;  /* counts them, so that a loop notices that its connection has ended */
   size_t unflushed;     /* bytes accepted since the chain was last asked to write */
@@ -131,6 +132,7 @@ static void client_drop(struct client *c, const char *why) {
   free(c->dial);
   c->dial = NULL;
   c->close_by_ns = NET_NEVER;
+  c->why = NULL;
   c->connection++;
   c->feeding = slice_of(NULL, 0);
   tap_end(c->tap, TIMELINE_UP, client_now(c));
@@ -154,7 +156,7 @@ static bool client_finish(struct client *c) {
       return false;
     }
   }
-  client_drop(c, "closed by this end");
+  client_drop(c, c->why ? c->why : TIMELINE_LOCAL_END);
   session_lost(c->session, SESSION_END_LOCAL, client_now(c));
   return true;
 }
@@ -175,9 +177,20 @@ static void client_settle(struct client *c) {
 
 static void client_dial_now(struct client *c);
 
+/* What this end has waited for in vain. */
+static const char *client_silence(enum session_state state) {
+  switch (state) {
+  case SESSION_CONNECTING: return TIMELINE_LOCAL_END ": no CONNACK within the timeout of connect";
+  case SESSION_CONNECTED: return TIMELINE_LOCAL_END ": no PINGRESP";
+  default: return TIMELINE_LOCAL_END ": DISCONNECT could not be written";
+  }
+}
+
 static void client_tick(struct client *c) {
   if (session_deadline(c->session) > client_now(c)) return;
+  enum session_state before = session_state(c->session);
   session_tick(c->session, client_now(c));
+  if (session_gave_up(c->session)) c->why = client_silence(before);
   bool pings = session_state(c->session) == SESSION_CONNECTED && !session_wants_close(c->session);
   if (pings) client_tell(c, EVENT_PING, tap_is_midway(c->tap, TIMELINE_UP), 0, 0);
 }
@@ -283,7 +296,7 @@ static void client_ended(void *arg, enum stream_end end, bool writing, const str
   struct client *c = arg;
   bool finished = session_wants_close(c->session);
   client_enter(c);
-  client_drop(c, finished ? "closed by this end" : chain_end_text(end, why));
+  client_drop(c, finished ? TIMELINE_LOCAL_END : chain_end_text(end, why));
   session_lost(c->session,
                finished            ? SESSION_END_LOCAL
                : end == STREAM_FIN ? SESSION_END_CLOSED
@@ -345,7 +358,7 @@ struct client *client_new(struct net *n, struct timeline *timeline, const char *
 }
 
 static void client_shut(struct client *c) {
-  client_drop(c, "closed by this end");
+  client_drop(c, TIMELINE_LOCAL_END);
   session_close(c->session, client_now(c));
   client_drain(c);
 }

@@ -207,7 +207,8 @@ static void invariant_open(struct invariant *v, struct invend *end) {
 static void invariant_over(struct invariant *v, struct invend *end, struct slice how) {
   if (!end->role) return;
   invwire_end(end);
-  if (end->client) invclient_ended(v, end, slice_equal(how, slice_text("closed by this end")));
+  struct slice local = slice_text(TIMELINE_LOCAL_END);
+  if (end->client) invclient_ended(v, end, slice_equal(slice_first(how, local.size), local));
   else invbroker_ended(v, end);
 }
 

@@ -12,7 +12,8 @@
 
 #define TIMELINE_BYTES_MAX (16u << 20)
 #define TIMELINE_NAME_MAX  48
-#define TIMELINE_ENTRY_MAX (1u << 20) /* bytes kept of one entry: the first */
+#define TIMELINE_ENTRY_MAX (1u << 20)           /* bytes kept of one entry: the first */
+#define TIMELINE_LOCAL_END "closed by this end" /* how a TIMELINE_END begins that a client has made itself */
 
 enum timeline_kind {
   TIMELINE_UP,    /* a packet from client to broker */

@@ -138,6 +138,7 @@ function Client:try_connect(options)
   options = blame.options(options, within_known, "connect")
   local within_ns = connect_within_ns(self, options)
   self.connect_code = nil
+  self.dialled_at = self.scenario.timeline:last()
   blame.call(self.real.connect, self.real, self.url, self.id, connect_options(self.options))
   if not task.wait_for(self, has_connect_code, within_ns, "the outcome of connect") then
     failure.late(("%s: connect to %s came to nothing"):format(self.name, show.url(self.url)), within_ns)
@@ -145,11 +146,24 @@ function Client:try_connect(options)
   return self.connect_code
 end
 
+-- How the connection of the last connect ended, as the timeline has it: ": the server's certificate ...", or "".
+local function end_text(self)
+  local timeline = self.scenario.timeline
+  for number = timeline:last(), self.dialled_at + 1, -1 do
+    local entry = timeline:entry(number)
+    if entry and entry.kind == "end" and entry.who == self.name then
+      return ": " .. entry.text
+    end
+  end
+  return ""
+end
+
 --- Connects; raises unless the broker accepts.
 function Client:connect(options)
   local code = self:try_connect(options)
   if code ~= 0 then
-    failure.raise { message = ("%s: connect to %s: %s"):format(self.name, show.url(self.url), M.code_text(code)) }
+    failure.raise { message = ("%s: connect to %s: %s%s"):format(self.name, show.url(self.url), M.code_text(code),
+      code < 0 and end_text(self) or "") }
   end
   return self
 end
@@ -218,7 +232,7 @@ for _, part in ipairs { require("mqrig.sending"), (require("mqrig.receiving")) }
 end
 
 M.meta = object.class("client", Client, computed, "id name",
-  "connect_code user_onconnect user_onconnectionlost user_onmessage waiters")
+  "connect_code dialled_at user_onconnect user_onconnectionlost user_onmessage waiters")
 
 M.meta.__close = Client.close
 

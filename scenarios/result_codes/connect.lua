@@ -64,7 +64,7 @@ scenario("no CONNACK within the timeout: -1", { tags = "result-codes" }, functio
   local peer = t:peer()
   peer:on("CONNECT", function() end)
   local c = t:client { broker = peer, timeout = "20ms" }
-  expect(c:try_connect()):equals(-1)
+  expect(function() c:connect() end):raises "closed by this end: no CONNACK within the timeout of connect"
   expect(c.state):equals("disconnected")
   peer:on("CONNECT", nil)
   t:connect { broker = peer }

@@ -39,6 +39,14 @@ for _, row in ipairs(server_faults) do
   end)
 end
 
+scenario("a connect that fails says why, whole", { tags = { "tls" } }, function(t)
+  local pki = t:pki()
+  local c = t:client { broker = t:peer { tls = pki:faulty "untrusted" }, tls = { ca = pki.ca } }
+  expect(function() c:connect() end):raises(
+    "%-1 %(FAILURE%), the socket failed: the server's certificate %(CN=localhost, O=mqrig%) is not trusted: "
+      .. 'nothing in tls%.ca has signed it; it names "CN=mqrig throw%-away CA, O=mqrig" as its issuer$')
+end)
+
 for _, kind in ipairs { "expired", "not_yet_valid", "untrusted", "self_signed", "revoked", "weak", "wrong_purpose" } do
   scenario(("a server refuses a client whose certificate is %s"):format(kind), { tags = { "tls" } }, function(t)
     local pki = t:pki()

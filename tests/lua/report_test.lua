@@ -151,6 +151,23 @@ for _, count in ipairs { 0, 1, 5, 20, 500 } do
   end
 end
 
+-- A packet's line is cut; how a connection ended, and what is noted of it, is told whole, and still fits the screen.
+for count = 1, 30 do
+  local timeline, told = {}, {}
+  for i = 1, count do
+    timeline[i] = ("  1.%d ms  c1 -> PUBLISH %s"):format(i, ("p"):rep(150))
+  end
+  timeline[#timeline + 1] = "  2.5 ms  c1 -- TLSv1.2, " .. ("word "):rep(30) .. "insecure"
+  timeline[#timeline + 1] = "  3.5 ms  c1 ended " .. ("because "):rep(30) .. "finally"
+  local lines = pretty.failure_lines { scenario = { file = "f", line = 1 }, result = { failure = { message = "m",
+    timeline = timeline } }, again = "mqrig run f:1" }
+  for _, one in ipairs(lines) do
+    told[#told + 1] = utf8.len(one[1]) <= 100 and one[1]:match "%a+$" or "-"
+  end
+  local words = table.concat(told, " ")
+  assert(#lines <= 23 and words:find "insecure" and words:find "finally", words)
+end
+
 -- Two long values are cut where the difference can be seen.
 local long = ("x"):rep(300)
 local block = pretty.failure_lines { scenario = { file = "f", line = 1 }, result = { failure = {

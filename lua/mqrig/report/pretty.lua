@@ -159,16 +159,40 @@ local function tail(failure, again)
   return lines
 end
 
+-- The lines that one of the timeline takes. A packet is cut at the edge; how a connection ended, and what is noted of
+-- it, is told to the end.
+local function pieces(s)
+  s = text.printable((s:gsub("\t", "  ")))
+  local at = s:match "^%s*[%d.]+ ms  ()%S+ ended " or s:match "^%s*[%d.]+ ms  ()%S+ %-%- "
+  if not at then
+    return { s }
+  end
+  local list = text.wrap(s:sub(at), M.COLUMNS - at - 5)
+  for i, piece in ipairs(list) do
+    list[i] = i == 1 and s:sub(1, at - 1) .. piece or (" "):rep(at + 1) .. piece
+  end
+  return list
+end
+
 -- The newest of a list of lines that fit, under a heading.
 local function newest(lines, heading, list, most)
   if not list or #list == 0 or most < 2 then
     return
   end
-  local from = math.max(1, #list - most + 2)
+  local chosen, from = {}, #list + 1
+  while from > 1 do
+    local these = pieces(list[from - 1])
+    if #chosen > 0 and #chosen + #these > most - 1 then
+      break
+    end
+    from = from - 1
+    table.move(chosen, 1, #chosen, #these + 1)
+    table.move(these, 1, #these, 1, chosen)
+  end
   local which = from > 1 and (", the last %d lines"):format(#list - from + 1) or ""
   lines[#lines + 1] = { ("  %s%s:"):format(heading, which) }
-  for i = from, #list do
-    lines[#lines + 1] = { "    " .. list[i]:gsub("\t", "  "), "dim" }
+  for _, s in ipairs(chosen) do
+    lines[#lines + 1] = { "    " .. s, "dim" }
   end
 end
 
@@ -178,7 +202,7 @@ function M.failure_lines(e, verbose)
   local free = M.LINES - 1 - #lines - #last
   local log_lines = math.min(#logs + 1, math.max(4, free - M.TIMELINE_LINES_MIN - #(failure.timeline or {})), free // 2)
   log_lines = #logs == 0 and 0 or (verbose and #logs + 1 or math.min(log_lines, 8))
-  newest(lines, "before it", failure.timeline, verbose and #(failure.timeline or {}) + 1 or free - log_lines)
+  newest(lines, "before it", failure.timeline, verbose and math.huge or free - log_lines)
   newest(lines, "logs and output", logs, log_lines)
   table.move(last, 1, #last, #lines + 1, lines)
   return lines
