@@ -251,7 +251,7 @@ static void proxy_main_line(void *arg, const char *text) {
 static void proxy_main_accepted(void *arg, struct proxy_conn *c) {
   struct proxy_main *m = arg;
   proxylog_accepted(&m->log, c);
-  if (m->record) proxy_conn_set_tag(c, record_begin(m->record, c, proxy_url(proxy_conn_proxy(c))));
+  if (m->record) proxy_conn_set_tag(c, record_begin(m->record, c));
 }
 
 static void proxy_main_opened(void *arg, struct proxy_conn *c) {

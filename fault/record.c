@@ -192,7 +192,8 @@ static void record_open(struct record_link *l, struct record_side *s, const char
   record_segment(l, s, now_ns, RECORD_DIALLED, SEGMENT_ACK, nothing);
 }
 
-struct record_link *record_begin(struct record *r, struct proxy_conn *c, const struct url *listen) {
+struct record_link *record_begin(struct record *r, struct proxy_conn *c) {
+  const struct url *listen = proxy_url(proxy_conn_proxy(c));
   char at[URL_HOST_MAX + 16], text[URL_PATH_MAX + 400], url[URL_PATH_MAX + 300];
   struct record_link *l = mem_zero(sizeof *l);
   bool ipv6 = strchr(listen->host, ':') != NULL;

@@ -28,7 +28,7 @@ struct record *record_hold(struct record *r);
 void record_drop(struct record *r); /* NULL is fine */
 
 /* In the proxy's `accepted`, `opened`, `fired` and `ended`. */
-struct record_link *record_begin(struct record *r, struct proxy_conn *c, const struct url *listen);
+struct record_link *record_begin(struct record *r, struct proxy_conn *c);
 void record_opened(struct record_link *l);
 void record_fired(struct record_link *l, const struct scope_firing *f);
 void record_end(struct record_link *l, const char *why); /* frees it; NULL is fine */

@@ -39,7 +39,7 @@ static void lcontrol_line(void *arg, const char *text) {
 static void lcontrol_accepted(void *arg, struct proxy_conn *conn) {
   struct lcontrol *c = arg;
   proxylog_accepted(&c->log, conn);
-  if (c->record) proxy_conn_set_tag(conn, record_begin(c->record, conn, proxy_url(proxy_conn_proxy(conn))));
+  if (c->record) proxy_conn_set_tag(conn, record_begin(c->record, conn));
 }
 
 static void lcontrol_opened(void *arg, struct proxy_conn *conn) {

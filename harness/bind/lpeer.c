@@ -1,5 +1,6 @@
 #include "bind/lpeer.h"
 
+#include "bind/lcount.h"
 #include "bind/lguard.h"
 #include "bind/lpacket.h"
 #include "bind/lscope.h"
@@ -401,20 +402,14 @@ static int lpeer_count(lua_State *L) {
 
 static int lpeer_stats(lua_State *L) {
   struct broker_stats s = broker_stats(peer_broker(lpeer_check(L)->peer));
-  const struct {
-    const char *name;
-    uint64_t value;
-  } rows[] = {
+  const struct lcount rows[] = {
     { "connections", s.connections }, { "sessions", s.sessions },
     { "retained", s.retained },       { "subscriptions", s.subscriptions },
     { "messages_in", s.messages_in }, { "messages_out", s.messages_out },
     { "dropped", s.dropped },
   };
   lua_newtable(L);
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    lua_pushinteger(L, (lua_Integer)rows[i].value);
-    lua_setfield(L, -2, rows[i].name);
-  }
+  lcount_set(L, rows, sizeof rows / sizeof *rows);
   return 1;
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "bind/lcount.h"
 #include "bind/lrecord.h"
 #include "bind/lscope.h"
 #include "bind/ltls.h"
@@ -123,7 +124,7 @@ static void lproxy_watch(struct lproxy_conn *c) {
   struct lproxy *p = c->proxy;
   struct relay *relay = proxy_conn_relay(c->conn);
   c->tap = tap_new(p->world->timeline, c->who);
-  if (p->record) c->record = record_begin(p->record, c->conn, proxy_url(p->proxy));
+  if (p->record) c->record = record_begin(p->record, c->conn);
   else if (c->tap) relay_tap(relay, &tap, c);
 }
 
@@ -411,31 +412,25 @@ static int lproxy_start(lua_State *L) {
 }
 
 static void lproxy_set_counts(lua_State *L, const struct relay_counts *c) {
-  const struct {
-    const char *name;
-    uint64_t value;
-  } rows[] = {
+  const struct lcount rows[] = {
     { "bytes_up", c->bytes_up },
     { "bytes_down", c->bytes_down },
     { "packets_up", c->packets_up },
     { "packets_down", c->packets_down },
   };
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    lua_pushinteger(L, (lua_Integer)rows[i].value);
-    lua_setfield(L, -2, rows[i].name);
-  }
+  lcount_set(L, rows, sizeof rows / sizeof *rows);
 }
 
 static int lproxy_stats(lua_State *L) {
   struct proxy_counts c = proxy_counts(lproxy_check(L)->proxy);
+  const struct lcount rows[] = {
+    { "connections", c.connections },
+    { "open", c.open },
+    { "unreached", c.unreached },
+  };
   lua_newtable(L);
   lproxy_set_counts(L, &(struct relay_counts){ c.bytes_up, c.bytes_down, c.packets_up, c.packets_down });
-  lua_pushinteger(L, (lua_Integer)c.connections);
-  lua_setfield(L, -2, "connections");
-  lua_pushinteger(L, (lua_Integer)c.open);
-  lua_setfield(L, -2, "open");
-  lua_pushinteger(L, (lua_Integer)c.unreached);
-  lua_setfield(L, -2, "unreached");
+  lcount_set(L, rows, sizeof rows / sizeof *rows);
   return 1;
 }
 

@@ -1,5 +1,6 @@
 #include "bind/lsim.h"
 
+#include "bind/lcount.h"
 #include "bind/lworld.h"
 #include "fault/value.h"
 #include "net/simnet.h"
@@ -222,18 +223,12 @@ static int lsim_hash(lua_State *L) {
 /* sim.count() -> { events=, connections=, bytes=, lost=, open= } */
 static int lsim_count(lua_State *L) {
   struct simnet_count c = simnet_count(lsim_enter(L)->net);
-  const struct {
-    const char *name;
-    uint64_t value;
-  } fields[] = {
+  const struct lcount fields[] = {
     { "events", c.events }, { "connections", c.connections }, { "bytes", c.bytes }, { "lost", c.lost },
     { "open", c.open },
   };
   lua_newtable(L);
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    lua_pushinteger(L, (lua_Integer)fields[i].value);
-    lua_setfield(L, -2, fields[i].name);
-  }
+  lcount_set(L, fields, sizeof fields / sizeof *fields);
   return 1;
 }
 

@@ -50,7 +50,7 @@ struct proxyrig {
 static void proxyrig_accepted(void *arg, struct proxy_conn *c) {
   struct proxyrig *r = arg;
   r->accepted++;
-  if (r->record) proxy_conn_set_tag(c, record_begin(r->record, c, proxy_url(r->proxy)));
+  if (r->record) proxy_conn_set_tag(c, record_begin(r->record, c));
   if (r->on_accepted) r->on_accepted(r, c);
 }
 
