@@ -9,7 +9,6 @@ local failure = require "mqrig.failure"
 local link = require "mqrig.link"
 local mqttproxy = require "mqrig.mqttproxy"
 local object = require "mqrig.object"
-local rule = require "mqrig.rule"
 local show = require "mqrig.show"
 local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
@@ -52,23 +51,13 @@ function computed:unknown_acks()
   return stats(self).unknown_acks
 end
 
-function computed:link()
-  local l = link.new(self.scenario, core.client_scope(self.real), self.name)
-  rawset(self, "link", l)
-  return l
-end
+link.give(computed, "sys", function(self)
+  return self.scenario, core.client_scope(self.real), self.name
+end)
 
-function computed:sys()
-  local place = rule.place(self.link, "sys")
-  rawset(self, "sys", place)
-  return place
-end
-
-function computed:mqtt()
-  local proxy = mqttproxy.new(self, self.real)
-  rawset(self, "mqtt", proxy)
-  return proxy
-end
+object.once(computed, "mqtt", function(self)
+  return mqttproxy.new(self, self.real)
+end)
 
 function computed:url()
   local options = self.options

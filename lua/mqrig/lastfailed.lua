@@ -35,15 +35,10 @@ function M.write(settings, verdicts)
     return nil
   end
   local made, problem = core.make_directory(paths.normal(settings.out))
-  local file
   if made then
-    file, problem = io.open(M.path(settings), "w")
+    made, problem = paths.write(M.path(settings), table.concat(near.keys(set), "\n") .. "\n")
   end
-  if file then
-    file:write(table.concat(near.keys(set), "\n"), "\n")
-    made, problem = file:close()
-  end
-  if not file or not made then
+  if not made then
     return ("the list of failures %s cannot be written: %s"):format(M.path(settings), problem)
   end
 end

@@ -13,11 +13,9 @@ local Link = {}
 local computed = {}
 
 for _, direction in ipairs { "up", "down", "both" } do
-  computed[direction] = function(self)
-    local place = rule.place(self, direction)
-    rawset(self, direction, place)
-    return place
-  end
+  object.once(computed, direction, function(self)
+    return rule.place(self, direction)
+  end)
 end
 
 --- A rule for both directions.
@@ -50,6 +48,19 @@ M.meta = object.class("link", Link, computed, "name")
 
 function M.new(scenario, scope, name)
   return setmetatable({ scenario = scenario, scope = scope, name = name }, M.meta)
+end
+
+--- Gives a class, by its computed values, a link, and those of "up down both sys" that begin its rules. `where` returns
+--- the scenario, scope and name of one.
+function M.give(class, begins, where)
+  object.once(class, "link", function(self)
+    return M.new(where(self))
+  end)
+  for name in begins:gmatch "%S+" do
+    object.once(class, name, function(self)
+      return name == "sys" and rule.place(self.link, "sys") or self.link[name]
+    end)
+  end
 end
 
 return M

@@ -5,6 +5,7 @@ local blame = require "mqrig.blame"
 local environment = require "mqrig.environment"
 local failure = require "mqrig.failure"
 local object = require "mqrig.object"
+local paths = require "mqrig.paths"
 local process = require "mqrig.process"
 local task = require "mqrig.task"
 local transport = require "mqrig.transport"
@@ -59,13 +60,11 @@ end
 local tls_files = { { "cert", "certfile" }, { "key", "keyfile" }, { "ca", "cafile" }, { "crl", "crlfile" } }
 local tls_known = blame.set "cert key ca crl psk psk_identity min_version"
 
-local function write_file(path, text)
-  local file, why = io.open(path, "w")
-  if not file then
+local function write_file(path, contents)
+  local written, why = paths.write(path, contents)
+  if not written then
     failure.raise { message = "a file for mosquitto cannot be written: " .. why, environment = true }
   end
-  file:write(text)
-  file:close()
   return path
 end
 
@@ -139,12 +138,7 @@ local function config_path(self)
 end
 
 local function write_configuration(self)
-  local file, why = io.open(config_path(self), "w")
-  if not file then
-    failure.raise { message = "mosquitto's configuration cannot be written: " .. why, environment = true }
-  end
-  file:write(M.configuration(self.url, self.directory, self.conf, self.ws_port, self.tls))
-  file:close()
+  write_file(config_path(self), M.configuration(self.url, self.directory, self.conf, self.ws_port, self.tls))
 end
 
 -- Looks whether the port, the one opened last, takes connections; what the log says comes first nearly always.

@@ -54,6 +54,15 @@ function M.class(name, methods, computed, public, private)
   return meta
 end
 
+--- A computed value that is made when it is asked for, once.
+function M.once(computed, name, make)
+  computed[name] = function(self)
+    local made = make(self)
+    rawset(self, name, made)
+    return made
+  end
+end
+
 --- The public names of a class: for the reference and its test.
 function M.names(meta)
   return names_of(meta.class)

@@ -55,6 +55,20 @@ function M.join(folder, name)
   return folder == "." and name or folder .. "/" .. name
 end
 
+--- Writes a whole file: true, or nil and a sentence.
+function M.write(path, contents)
+  local file, why = io.open(path, "w")
+  if not file then
+    return nil, why
+  end
+  local written, problem = file:write(contents)
+  local closed, late = file:close()
+  if not written or not closed then
+    return nil, ("%s: %s"):format(path, problem or late)
+  end
+  return true
+end
+
 function M.is_directory(path)
   return core.directory(path) ~= nil
 end

@@ -7,7 +7,6 @@ local log = require "mqrig.log"
 local object = require "mqrig.object"
 local pki = require "mqrig.pki"
 local play = require "mqrig.play"
-local rule = require "mqrig.rule"
 local transport = require "mqrig.transport"
 local websocket = require "mqrig.websocket"
 local simulation = require "mqrig.simulation"
@@ -64,18 +63,10 @@ function conn_computed:is_open()
   return self.conn:is_open()
 end
 
-for _, direction in ipairs { "up", "down", "both" } do
-  conn_computed[direction] = function(self)
-    return self.link[direction]
-  end
-end
-
-function conn_computed:link()
+link.give(conn_computed, "up down both", function(self)
   local scope = blame.call(self.conn.scope, self.conn)
-  local l = link.new(self.peer.scenario, scope, ("%s.%d"):format(self.peer.name, self.number))
-  rawset(self, "link", l)
-  return l
-end
+  return self.peer.scenario, scope, ("%s.%d"):format(self.peer.name, self.number)
+end)
 
 M.conn_meta = object.class("connection", Conn, conn_computed, "number", "line")
 
@@ -208,23 +199,9 @@ function computed:stats()
   return self.peer:stats()
 end
 
-function computed:link()
-  local l = link.new(self.scenario, self.peer:scope(), self.name)
-  rawset(self, "link", l)
-  return l
-end
-
-for _, direction in ipairs { "up", "down", "both" } do
-  computed[direction] = function(self)
-    return self.link[direction]
-  end
-end
-
-function computed:sys()
-  local place = rule.place(self.link, "sys")
-  rawset(self, "sys", place)
-  return place
-end
+link.give(computed, "up down both sys", function(self)
+  return self.scenario, self.peer:scope(), self.name
+end)
 
 M.meta = object.class("peer", Peer, computed, "url name", "peer tls")
 M.meta.__close = Peer.close

@@ -5,6 +5,7 @@ local blame = require "mqrig.blame"
 local failure = require "mqrig.failure"
 local near = require "mqrig.near"
 local object = require "mqrig.object"
+local paths = require "mqrig.paths"
 local show = require "mqrig.show"
 
 local M = {}
@@ -60,12 +61,10 @@ function Pki:file(text)
     self.directory = rawget(self, "directory") or core.temporary_directory()
     self.file_count = self.file_count + 1
     path = ("%s/%d.pem"):format(self.directory, self.file_count)
-    local file, why = io.open(path, "w")
-    if not file then
+    local written, why = paths.write(path, text)
+    if not written then
       failure.raise { message = "a file with a certificate cannot be written: " .. why, environment = true }
     end
-    file:write(text)
-    file:close()
     self.files[text] = path
   end
   return path

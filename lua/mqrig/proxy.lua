@@ -17,14 +17,6 @@ local known = blame.set(
 )
 local verbs = "rst fin vanish stall resume close"
 
-local function directions(computed)
-  for _, direction in ipairs { "up", "down", "both" } do
-    computed[direction] = function(self)
-      return self.link[direction]
-    end
-  end
-end
-
 -- One proxied connection.
 
 local Conn = {}
@@ -48,14 +40,10 @@ function conn_computed:stats()
   return blame.call(self.conn.stats, self.conn)
 end
 
-function conn_computed:link()
+link.give(conn_computed, "up down both", function(self)
   local scope = blame.call(self.conn.scope, self.conn)
-  local l = link.new(self.proxy.scenario, scope, ("%s.%d"):format(self.proxy.name, self.number))
-  rawset(self, "link", l)
-  return l
-end
-
-directions(conn_computed)
+  return self.proxy.scenario, scope, ("%s.%d"):format(self.proxy.name, self.number)
+end)
 
 M.conn_meta = object.class("proxied_connection", Conn, conn_computed, "number", "conn proxy")
 
@@ -113,13 +101,9 @@ function computed:stats()
   return self.proxy:stats()
 end
 
-function computed:link()
-  local l = link.new(self.scenario, self.proxy:scope(), self.name)
-  rawset(self, "link", l)
-  return l
-end
-
-directions(computed)
+link.give(computed, "up down both", function(self)
+  return self.scenario, self.proxy:scope(), self.name
+end)
 
 M.meta = object.class("proxy", Proxy, computed, "url upstream name", "proxy scenario conns lines")
 M.meta.__close = Proxy.close

@@ -5,7 +5,6 @@ local blame = require "mqrig.blame"
 local failure = require "mqrig.failure"
 local link = require "mqrig.link"
 local object = require "mqrig.object"
-local rule = require "mqrig.rule"
 local show = require "mqrig.show"
 local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
@@ -126,17 +125,9 @@ function computed:is_open()
   return self.opened and not self.ended
 end
 
-function computed:link()
-  local l = link.new(self.scenario, self.raw:scope(), self.name)
-  rawset(self, "link", l)
-  return l
-end
-
-function computed:sys()
-  local place = rule.place(self.link, "sys")
-  rawset(self, "sys", place)
-  return place
-end
+link.give(computed, "sys", function(self)
+  return self.scenario, self.raw:scope(), self.name
+end)
 
 M.meta = object.class("raw client", Raw, computed, "name url", "found wanted wanted_bytes waiters raw")
 M.meta.__close = Raw.close

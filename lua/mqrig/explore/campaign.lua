@@ -230,7 +230,7 @@ end
 local function events_of(t, run)
   local events = {}
   local function add(at, act)
-    events[#events + 1] = { at = at, order = #events, act = act }
+    events[#events + 1] = { at = at, act = act }
   end
   for _, step in ipairs(run.case.steps) do
     add(step.at, function()
@@ -254,13 +254,7 @@ local function events_of(t, run)
       end)
     end
   end
-  table.sort(events, function(a, b)
-    if a.at ~= b.at then
-      return a.at < b.at
-    end
-    return a.order < b.order
-  end)
-  return events
+  return case_.sort_in_time(events)
 end
 
 local function install_standing(run)

@@ -249,4 +249,19 @@ function M.parse(lines, first)
   return case
 end
 
+--- Sorts by `at`; what is at one time stays in its order.
+function M.sort_in_time(list)
+  local order = {}
+  for i, one in ipairs(list) do
+    order[one] = i
+  end
+  table.sort(list, function(a, b)
+    if a.at ~= b.at then
+      return a.at < b.at
+    end
+    return order[a] < order[b]
+  end)
+  return list
+end
+
 return M

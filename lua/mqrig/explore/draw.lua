@@ -2,6 +2,7 @@
 -- (a swarm: many different mixtures find more than one that has everything), then how many and where. Every draw has a
 -- place of its own in the seed, so that taking one thing out shifts no other.
 
+local case_ = require "mqrig.explore.case"
 local random = require "mqrig.random"
 
 local M = {}
@@ -213,22 +214,6 @@ local function draw_faults(seed, swarm, clients, span_ms)
   return faults
 end
 
--- In the order of their times; those of one time as they were drawn.
-local function in_time(steps)
-  for i, step in ipairs(steps) do
-    step.order = i
-  end
-  table.sort(steps, function(a, b)
-    if a.at ~= b.at then
-      return a.at < b.at
-    end
-    return a.order < b.order
-  end)
-  for _, step in ipairs(steps) do
-    step.order = nil
-  end
-end
-
 --- Faults for a scenario that has its own workload: of its clients by their names, within the time that it takes.
 function M.faults(seed, names, span_ms)
   local clients = {}
@@ -256,7 +241,7 @@ function M.case(seed)
   end
   add_broker(steps, seed, swarm, span_ms)
   add_flood(steps, seed, clients, span_ms)
-  in_time(steps)
+  case_.sort_in_time(steps)
   local broker = swarm.small and chance(plan, 2) and { queued = plan:integer(1, 12) } or nil
   return { broker = broker, clients = clients, steps = steps, faults = draw_faults(seed, swarm, clients, span_ms) }
 end

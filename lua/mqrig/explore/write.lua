@@ -2,6 +2,7 @@
 
 local case_ = require "mqrig.explore.case"
 local core = require "mqrig.core"
+local paths = require "mqrig.paths"
 local replayfile = require "mqrig.explore.replayfile"
 local text = require "mqrig.text"
 
@@ -28,13 +29,8 @@ function M.scenario_text(replay, message)
 end
 
 local function write_file(path, contents)
-  local file, why = io.open(path, "w")
-  if not file then
-    return nil, ("%s cannot be written: %s"):format(path, (why:gsub("^.*: ", "")))
-  end
-  file:write(contents)
-  file:close()
-  return true
+  local written, why = paths.write(path, contents)
+  return written, why and ("%s cannot be written: %s"):format(path, (why:gsub("^.*: ", "")))
 end
 
 --- Writes stem.replay and, of a case that is a workload of its own, stem.lua. Their names, or nil and a sentence.

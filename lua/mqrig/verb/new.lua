@@ -59,15 +59,10 @@ end
 
 local function write(path, content)
   local made, problem = core.make_directory(paths.folder(path))
-  local file
-  if made then
-    file, problem = io.open(path, "w")
-  end
-  if not file then
+  if not made then
     return nil, problem
   end
-  file:write(content)
-  return file:close()
+  return paths.write(path, content)
 end
 
 function M.run(arguments)
