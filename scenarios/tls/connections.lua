@@ -27,7 +27,7 @@ for _, resume in ipairs { "tickets", "ids" } do
     local tls = { ca = pki.ca, resume = resume }
     local first = t:connect { broker = peer, tls = tls }
     first:disconnect()
-    expect(told(t):find(", resumed", 1, true)):equals(nil)
+    expect(told(t):find(", resumed", 1, true)):is_nil()
     t:connect { broker = peer, tls = tls }
     expect(told(t)):contains ", resumed"
   end)
@@ -105,7 +105,7 @@ scenario("rules on packets see none in TLS that goes through, and the proxy says
   t:connect({ url = proxy.url, tls = { ca = pki.ca } }):publish("a", "b", { qos = 2 })
   expect(rule.seen):equals(0)
   expect(proxy:log()):contains "what goes through is TLS, in which rules on packets see none"
-  expect(told(t, "TLS from the client, not looked into")):is_true()
+  expect(told(t)):contains "TLS from the client, not looked into"
 end)
 
 scenario("a proxy ends TLS and begins it anew, and sees packets", { tags = { "tls" } }, function(t)
@@ -117,7 +117,7 @@ scenario("a proxy ends TLS and begins it anew, and sees packets", { tags = { "tl
   local token = c:send("a", "b", { qos = 1 })
   c:publish("a", ("x"):rep(100000), { qos = 1 })
   expect(token.code):is_nil()
-  expect(told(t, "malformed")):is_false()
+  expect(told(t):find("malformed", 1, true)):is_nil()
   c:disconnect()
 end)
 
@@ -130,7 +130,7 @@ scenario("a proxy takes plain clients to a broker with TLS", { tags = { "tls" } 
   expect(t:client({ url = plain.url:gsub("tcp", "ssl", 1), tls = { ca = pki.ca } }):try_connect())
     :equals(mqtt.FAILURE)
   t:wait(function()
-    return told(t, "the client speaks TLS, and the URL to listen at is of another scheme than ssl://")
+    return told(t):find("the client speaks TLS, and the URL to listen at is of another scheme than ssl://", 1, true)
   end)
   local wary = t:proxy { upstream = peer, upstream_tls = { ca = pki:faulty("self_signed").cert } }
   expect(t:client({ url = wary.url }):try_connect()):equals(mqtt.FAILURE)
