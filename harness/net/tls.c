@@ -16,12 +16,6 @@
 #include "net/tlsname.h"
 #include "net/tlstext.h"
 
-#if MBEDTLS_VERSION_MAJOR < 3
-#define TLS_FIELD(member) member
-#else
-#define TLS_FIELD(member) MBEDTLS_PRIVATE(member)
-#endif
-
 struct tls {
   struct filter filter; /* first */
   struct tlsconfig *config;
@@ -88,7 +82,7 @@ static bool tls_may_differ_in_psk(const struct tls *t) {
 }
 
 static void tls_explain_alert(const struct tls *t, struct err *to) {
-  int alert = t->ssl.TLS_FIELD(in_msg)[1];
+  int alert = t->ssl.MBEDTLS_PRIVATE(in_msg)[1];
   bool key = alert == MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC || alert == MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR;
   const char *name = tlsname_alert(alert);
   char number[16];
@@ -96,6 +90,28 @@ static void tls_explain_alert(const struct tls *t, struct err *to) {
   err_set(to, "the %s %s: TLS alert %s%s", tls_other(t), t->up ? "ended the connection" : "refused the TLS handshake",
           name ? name : number, key && tls_may_differ_in_psk(t) ? ": its pre-shared key is not tls.psk" : "");
 }
+
+#if MBEDTLS_VERSION_MAJOR < 3
+#define TLS_NO_VERSION MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION
+
+/* What is said of a server that finds no cipher; NULL: that is not it. */
+static const char *tls_lack_of_cipher(int result, int state) {
+  (void)state;
+  if (result == MBEDTLS_ERR_SSL_NO_CIPHER_CHOSEN) return "no cipher that client and server both know";
+  if (result != MBEDTLS_ERR_SSL_NO_USABLE_CIPHERSUITE) return NULL;
+  return "no cipher that the client offers goes with what the server has: see tls.cert, tls.psk";
+}
+
+#else
+#define TLS_NO_VERSION MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION
+
+/* One error for both, and for much else, but not there. */
+static const char *tls_lack_of_cipher(int result, int state) {
+  if (result != MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE || state != MBEDTLS_SSL_CLIENT_HELLO) return NULL;
+  return "no cipher that client and server both know, or none that goes with what the server has: see tls.ciphers, "
+         "tls.cert, tls.psk";
+}
+#endif
 
 /* A failure of mbedTLS's in a sentence. */
 static void tls_explain(const struct tls *t, int result, int state, struct err *to) {
@@ -107,26 +123,18 @@ static void tls_explain(const struct tls *t, int result, int state, struct err *
     else err_set(to, "a TLS record was altered on its way: its MAC is wrong");
     return;
   case MBEDTLS_ERR_SSL_INVALID_RECORD: err_set(to, "what the %s sent is no TLS record", tls_other(t)); return;
-#if MBEDTLS_VERSION_MAJOR < 3
   case MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE:
     err_set(to, "the client showed no certificate, and tls.ca asks for one");
     return;
-  case MBEDTLS_ERR_SSL_NO_CIPHER_CHOSEN: err_set(to, "no cipher that client and server both know"); return;
-  case MBEDTLS_ERR_SSL_NO_USABLE_CIPHERSUITE:
-    err_set(to, "no cipher that the client offers goes with what the server has: see tls.cert, tls.psk");
-    return;
-  case MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION:
+  case TLS_NO_VERSION:
     err_set(to, "no TLS version that client and server both take: see tls.min_version, tls.max_version");
     return;
-#else
-  case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
-    err_set(to, "no TLS version that client and server both take: see tls.min_version, tls.max_version");
-    return;
-#endif
   case MBEDTLS_ERR_SSL_UNKNOWN_IDENTITY: err_set(to, "the client's tls.psk_identity is not the server's"); return;
   default: break;
   }
-  if (t->fault) err_set(to, "%s", t->fault->text);
+  const char *lack = tls_lack_of_cipher(result, state);
+  if (lack) err_set(to, "%s", lack);
+  else if (t->fault) err_set(to, "%s", t->fault->text);
   else err_set(to, "TLS failed%s%s: %s", message ? " at " : "", message ? message : "", tlstext_error(result));
 }
 
@@ -214,7 +222,7 @@ static bool tls_is_at(const char *message, int state) {
 
 /* True: the handshake goes no further now. */
 static bool tls_obey(struct tls *t, int64_t now_ns) {
-  int state = t->ssl.TLS_FIELD(state);
+  int state = t->ssl.MBEDTLS_PRIVATE(state);
   if (!t->stalled && tls_is_at(t->orders.stall_at, state)) {
     t->stalled = true;
     t->stall_until_ns = t->orders.stall_ns == NET_NEVER ? NET_NEVER : now_ns + t->orders.stall_ns;
@@ -257,14 +265,14 @@ static void tls_now_up(struct tls *t, int64_t now_ns) {
 
 static void tls_handshake(struct tls *t, int64_t now_ns) {
   while (!t->up && !tls_obey(t, now_ns)) {
-    int state = t->ssl.TLS_FIELD(state);
+    int state = t->ssl.MBEDTLS_PRIVATE(state);
     t->full |= state == MBEDTLS_SSL_CLIENT_KEY_EXCHANGE;
     t->config->random.hello = state == MBEDTLS_SSL_CLIENT_HELLO || state == MBEDTLS_SSL_SERVER_HELLO;
     int result = mbedtls_ssl_handshake_step(&t->ssl);
     t->config->random.hello = false;
     if (result == MBEDTLS_ERR_SSL_WANT_READ || result == MBEDTLS_ERR_SSL_WANT_WRITE) return;
     if (result) tls_fail_by(t, now_ns, result, state);
-    else if (t->ssl.TLS_FIELD(state) == MBEDTLS_SSL_HANDSHAKE_OVER) tls_now_up(t, now_ns);
+    else if (t->ssl.MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_HANDSHAKE_OVER) tls_now_up(t, now_ns);
   }
 }
 
@@ -359,7 +367,7 @@ static size_t tls_take(struct filter *filter, enum chain_direction d, struct sli
 /* The stream has ended, and nobody said that it would. */
 static void tls_cut(struct tls *t, int64_t now_ns) {
   char text[200];
-  const char *message = tlstext_message(t->ssl.TLS_FIELD(state));
+  const char *message = tlstext_message(t->ssl.MBEDTLS_PRIVATE(state));
   if (t->up) {
     tls_fail(t, now_ns, "the TLS connection was cut: it ended without a close_notify");
     return;

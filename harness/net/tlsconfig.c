@@ -203,10 +203,6 @@ static bool tlsconfig_set_fragment(struct tlsconfig *c, const struct tlsconfig_o
 
 /* Resumption. */
 
-#ifndef MBEDTLS_PRIVATE
-#define MBEDTLS_PRIVATE(field) field /* mbedTLS 2 */
-#endif
-
 /* A ticket has the second in it at which the session began, and so the wall clock: as 0, the same handshake gives the
  * same bytes. TLSCONFIG_TICKET_S covers it. */
 static int tlsconfig_write_ticket(void *tickets, const mbedtls_ssl_session *session, unsigned char *to,

@@ -9,6 +9,10 @@
 #include "net/tlsconfig.h"
 #include "net/tlsrandom.h"
 
+#ifndef MBEDTLS_PRIVATE
+#define MBEDTLS_PRIVATE(field) field /* mbedTLS 2 hides none */
+#endif
+
 /* A client's session with one server. */
 struct tlsconfig_session {
   char *server;

@@ -1,74 +1,72 @@
 #include "net/tlsidle.h"
 
-#include <mbedtls/version.h>
-
-#if MBEDTLS_VERSION_MAJOR < 3
-
-#include <mbedtls/ssl_internal.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "net/tlsconfig_fields.h"
 
-static void tlsidle_release_in(mbedtls_ssl_context *ssl, struct tlsidle *kept) {
-  bool holds = ssl->in_left || ssl->in_offt || ssl->in_msglen || ssl->in_hslen;
-  if (!ssl->in_buf || holds) return;
-  unsigned char *const places[] = { ssl->in_ctr, ssl->in_hdr, ssl->in_len, ssl->in_iv, ssl->in_msg };
-  for (int i = 0; i < 5; i++) kept->in[i] = (unsigned char)(places[i] - ssl->in_buf);
-  memcpy(kept->counter, ssl->in_ctr, sizeof kept->counter);
-  free(ssl->in_buf);
-  ssl->in_buf = ssl->in_ctr = ssl->in_hdr = ssl->in_len = ssl->in_iv = ssl->in_msg = NULL;
+#define TLSIDLE_POINTERS 5
+
+/* A buffer of mbedTLS's, and all that points into it. */
+struct tlsidle_buffer {
+  unsigned char **start, **pointers[TLSIDLE_POINTERS];
+};
+
+#define TLSIDLE_BUFFER(ssl, way)                                                                                       \
+  (struct tlsidle_buffer) {                                                                                            \
+    &ssl->MBEDTLS_PRIVATE(way##_buf), {                                                                                \
+      &ssl->MBEDTLS_PRIVATE(way##_ctr), &ssl->MBEDTLS_PRIVATE(way##_hdr), &ssl->MBEDTLS_PRIVATE(way##_len),            \
+          &ssl->MBEDTLS_PRIVATE(way##_iv), &ssl->MBEDTLS_PRIVATE(way##_msg)                                            \
+    }                                                                                                                  \
+  }
+
+/* mbedTLS's allocator is the C library's, which alone knows the size: no header of mbedTLS 3 tells it. */
+static void tlsidle_take(struct tlsidle_buffer b, struct tlsidle_place *kept) {
+  kept->size = (uint32_t)malloc_usable_size(*b.start);
+  for (int i = 0; i < TLSIDLE_POINTERS; i++) {
+    kept->offsets[i] = (unsigned char)(*b.pointers[i] - *b.start);
+    *b.pointers[i] = NULL;
+  }
+  free(*b.start);
+  *b.start = NULL;
 }
 
-static void tlsidle_release_out(mbedtls_ssl_context *ssl, struct tlsidle *kept) {
-  if (!ssl->out_buf || ssl->out_left) return;
-  unsigned char *const places[] = { ssl->out_ctr, ssl->out_hdr, ssl->out_len, ssl->out_iv, ssl->out_msg };
-  for (int i = 0; i < 5; i++) kept->out[i] = (unsigned char)(places[i] - ssl->out_buf);
-  free(ssl->out_buf);
-  ssl->out_buf = ssl->out_ctr = ssl->out_hdr = ssl->out_len = ssl->out_iv = ssl->out_msg = NULL;
+/* mbedTLS frees it itself when the connection is freed. */
+static void tlsidle_put(struct tlsidle_buffer b, const struct tlsidle_place *kept) {
+  *b.start = mem_resize(NULL, kept->size);
+  for (int i = 0; i < TLSIDLE_POINTERS; i++) *b.pointers[i] = *b.start + kept->offsets[i];
+}
+
+static bool tlsidle_holds_in(const mbedtls_ssl_context *ssl) {
+  return ssl->MBEDTLS_PRIVATE(in_left) || ssl->MBEDTLS_PRIVATE(in_offt) || ssl->MBEDTLS_PRIVATE(in_msglen) ||
+         ssl->MBEDTLS_PRIVATE(in_hslen);
 }
 
 void tlsidle_release(mbedtls_ssl_context *ssl, struct tlsidle *kept) {
-  if (ssl->state != MBEDTLS_SSL_HANDSHAKE_OVER) return;
-  tlsidle_release_in(ssl, kept);
-  tlsidle_release_out(ssl, kept);
-}
-
-/* mbedTLS frees them itself when the connection is freed: its allocator is the C library's. */
-void tlsidle_restore(mbedtls_ssl_context *ssl, const struct tlsidle *kept) {
-  if (!ssl->in_buf) {
-    unsigned char **const places[] = { &ssl->in_ctr, &ssl->in_hdr, &ssl->in_len, &ssl->in_iv, &ssl->in_msg };
-    ssl->in_buf = mem_resize(NULL, MBEDTLS_SSL_IN_BUFFER_LEN);
-    for (int i = 0; i < 5; i++) *places[i] = ssl->in_buf + kept->in[i];
-    memcpy(ssl->in_ctr, kept->counter, sizeof kept->counter);
+  if (ssl->MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) return;
+  if (ssl->MBEDTLS_PRIVATE(in_buf) && !tlsidle_holds_in(ssl)) {
+    memcpy(kept->counter, ssl->MBEDTLS_PRIVATE(in_ctr), sizeof kept->counter);
+    tlsidle_take(TLSIDLE_BUFFER(ssl, in), &kept->in);
   }
-  if (!ssl->out_buf) {
-    unsigned char **const places[] = { &ssl->out_ctr, &ssl->out_hdr, &ssl->out_len, &ssl->out_iv, &ssl->out_msg };
-    ssl->out_buf = mem_resize(NULL, MBEDTLS_SSL_OUT_BUFFER_LEN);
-    for (int i = 0; i < 5; i++) *places[i] = ssl->out_buf + kept->out[i];
+  if (ssl->MBEDTLS_PRIVATE(out_buf) && !ssl->MBEDTLS_PRIVATE(out_left)) {
+    tlsidle_take(TLSIDLE_BUFFER(ssl, out), &kept->out);
   }
 }
 
-void tlsidle_forget_peer(mbedtls_ssl_context *ssl) {
-  if (!ssl->session || !ssl->session->peer_cert) return;
-  mbedtls_x509_crt_free(ssl->session->peer_cert);
-  free(ssl->session->peer_cert);
-  ssl->session->peer_cert = NULL;
-}
-
-#else
-
-/* There the buffers are not ours to take: they stay. */
-void tlsidle_release(mbedtls_ssl_context *ssl, struct tlsidle *kept) {
-  (void)ssl, (void)kept;
-}
-
 void tlsidle_restore(mbedtls_ssl_context *ssl, const struct tlsidle *kept) {
-  (void)ssl, (void)kept;
+  if (!ssl->MBEDTLS_PRIVATE(in_buf)) {
+    tlsidle_put(TLSIDLE_BUFFER(ssl, in), &kept->in);
+    memcpy(ssl->MBEDTLS_PRIVATE(in_ctr), kept->counter, sizeof kept->counter);
+  }
+  if (!ssl->MBEDTLS_PRIVATE(out_buf)) tlsidle_put(TLSIDLE_BUFFER(ssl, out), &kept->out);
 }
 
 void tlsidle_forget_peer(mbedtls_ssl_context *ssl) {
-  (void)ssl;
+  mbedtls_ssl_session *session = ssl->MBEDTLS_PRIVATE(session);
+  if (!session || !session->MBEDTLS_PRIVATE(peer_cert)) return;
+  mbedtls_x509_crt_free(session->MBEDTLS_PRIVATE(peer_cert));
+  free(session->MBEDTLS_PRIVATE(peer_cert));
+  session->MBEDTLS_PRIVATE(peer_cert) = NULL;
 }
-
-#endif

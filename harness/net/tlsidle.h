@@ -5,10 +5,15 @@
 
 #include <mbedtls/ssl.h>
 
-/* What is left of buffers that are not there: the number of the next record that comes in, and where in them things
- * stand. */
+/* What is left of a buffer that is not there: its size, and where in it things stand. */
+struct tlsidle_place {
+  uint32_t size;
+  unsigned char offsets[5];
+};
+
 struct tlsidle {
-  unsigned char counter[8], in[5], out[5];
+  unsigned char counter[8]; /* the number of the next record that comes in */
+  struct tlsidle_place in, out;
 };
 
 /* Gives back the buffers that hold nothing. */

@@ -4,12 +4,17 @@
 #include <mbedtls/error.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/ssl.h>
+#include <mbedtls/version.h>
 #include <stdio.h>
 
 struct tlstext_message {
   int state;
   const char *name;
 };
+
+#if MBEDTLS_VERSION_MAJOR >= 3
+#define MBEDTLS_SSL_SERVER_NEW_SESSION_TICKET MBEDTLS_SSL_NEW_SESSION_TICKET
+#endif
 
 /* Both sides' Certificate and Finished have one name each. */
 static const struct tlstext_message tlstext_messages[] = {
