@@ -399,6 +399,22 @@ static void test_versions_that_do_not_meet(void **state) {
   tlspair_fini(&p);
 }
 
+static void test_ciphers_that_do_not_meet(void **state) {
+  struct tlspair p;
+  (void)state;
+  tlspair_world_init(&p);
+  struct tlsconfig_options server = tls_server_options(&p, PKI_GOOD), client = { .ca = pki_ca(p.pki) };
+  server.ciphers[0] = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256";
+  client.ciphers[0] = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384";
+  tlspair_config(&p, TLSPAIR_CLIENT, &client);
+  tlspair_config(&p, TLSPAIR_SERVER, &server);
+  tlspair_connect(&p, "localhost", NULL, NULL);
+  tlspair_run(&p);
+  assert_non_null(strstr(tlspair_why(&p, TLSPAIR_SERVER), "no cipher that client and server both know"));
+  assert_non_null(strstr(tlspair_why(&p, TLSPAIR_CLIENT), "TLS alert handshake_failure"));
+  tlspair_fini(&p);
+}
+
 static void tls_count(void *arg, enum tls_order order) {
   ((int *)arg)[order]++;
 }
@@ -500,6 +516,7 @@ int main(void) {
     cmocka_unit_test(test_resumption),
     cmocka_unit_test(test_alpn),
     cmocka_unit_test(test_versions_that_do_not_meet),
+    cmocka_unit_test(test_ciphers_that_do_not_meet),
     cmocka_unit_test(test_orders),
     cmocka_unit_test(test_same_seed_same_bytes),
     cmocka_unit_test(test_key_log),
