@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "fault/scope_fields.h"
-#include "mqtt/utf8.h"
+#include "base/utf8.h"
 
 void proxylog_init(struct proxylog *l, int64_t now_ns, void (*line)(void *arg, const char *text), void *arg) {
   *l = (struct proxylog){ .began_ns = now_ns, .line = line, .arg = arg };

@@ -9,7 +9,7 @@
 #include "bind/lws.h"
 #include "mqtt/outcome.h"
 #include "mqtt/topic.h"
-#include "mqtt/utf8.h"
+#include "base/utf8.h"
 #include "net/tls.h"
 
 #define LMQTT_MESSAGE           "mqrig.mqttmessage"

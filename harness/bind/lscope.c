@@ -352,6 +352,12 @@ static void lscope_do_close(lua_State *L, struct chain *c) {
   chain_close(c);
 }
 
+/* Its name stands behind the verb. */
+static void lscope_do_alert(lua_State *L, struct chain *c) {
+  struct err err;
+  if (!tls_alert(c, luaL_checkstring(L, 3), net_now(lworld_peek(L)->net), &err)) luaL_error(L, "%s", err.text);
+}
+
 static void lscope_relay_rst(lua_State *L, struct relay *r) {
   (void)L;
   relay_reset(r, "reset by the scenario");
@@ -382,6 +388,11 @@ static void lscope_relay_close(lua_State *L, struct relay *r) {
   relay_close(r, "closed by the scenario");
 }
 
+static void lscope_relay_alert(lua_State *L, struct relay *r) {
+  (void)r;
+  luaL_error(L, "a proxy does not send alerts: an end of the connection does");
+}
+
 static const struct lscope_verb {
   const char *name;
   void (*on_chain)(lua_State *L, struct chain *c);
@@ -390,6 +401,7 @@ static const struct lscope_verb {
   { "rst", lscope_do_rst, lscope_relay_rst },          { "fin", lscope_do_fin, lscope_relay_fin },
   { "vanish", lscope_do_vanish, lscope_relay_vanish }, { "stall", lscope_do_stall, lscope_relay_stall },
   { "resume", lscope_do_resume, lscope_relay_resume }, { "close", lscope_do_close, lscope_relay_close },
+  { "alert", lscope_do_alert, lscope_relay_alert },
 };
 #define LSCOPE_VERBS (sizeof lscope_verbs / sizeof *lscope_verbs)
 
@@ -400,7 +412,10 @@ static const struct lscope_verb *lscope_begin_act(lua_State *L, int index, uint3
   size_t i = 0;
   while (i < LSCOPE_VERBS && strcmp(lscope_verbs[i].name, name) != 0) i++;
   if (i == LSCOPE_VERBS) luaL_argerror(L, index, lua_pushfstring(L, "invalid option '%s'", name));
-  if (w->timeline) timeline_note(w->timeline, net_now(w->net), who, TIMELINE_FAULT, "%s now", name);
+  const char *more = luaL_optstring(L, index + 1, "");
+  if (w->timeline) {
+    timeline_note(w->timeline, net_now(w->net), who, TIMELINE_FAULT, "%s%s%s now", name, *more ? " " : "", more);
+  }
   lscope_note_vanish(w, who, name);
   return &lscope_verbs[i];
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "mqtt/layout.h"
-#include "mqtt/utf8.h"
+#include "base/utf8.h"
 
 #define DESCRIBE_TOPIC_MAX   100
 #define DESCRIBE_PAYLOAD_MAX 48

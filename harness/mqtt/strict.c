@@ -1,7 +1,7 @@
 #include "mqtt/strict.h"
 
 #include "mqtt/topic.h"
-#include "mqtt/utf8.h"
+#include "base/utf8.h"
 
 struct strict_list {
   struct strict_violation *out;

@@ -1,6 +1,6 @@
 #include "mqtt/topic.h"
 
-#include "mqtt/utf8.h"
+#include "base/utf8.h"
 
 #define TOPIC_MAX 65535
 

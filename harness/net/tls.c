@@ -203,15 +203,19 @@ static bool tls_is_warning(int alert) {
   return alert == 0 || alert == 90 || alert == 100; /* close_notify, user_canceled, no_renegotiation */
 }
 
-static void tls_obey_alert(struct tls *t, int64_t now_ns) {
+static void tls_send_alert(struct tls *t, const char *name, const char *who, int64_t now_ns) {
   char text[96];
-  int alert = tlsname_alert_of(t->orders.alert);
-  t->alerted = true;
+  int alert = tlsname_alert_of(name);
   mbedtls_ssl_send_alert_message(
       &t->ssl, tls_is_warning(alert) ? MBEDTLS_SSL_ALERT_LEVEL_WARNING : MBEDTLS_SSL_ALERT_LEVEL_FATAL,
       (unsigned char)alert);
-  snprintf(text, sizeof text, "a rule sent the TLS alert %s", t->orders.alert);
+  snprintf(text, sizeof text, "%s sent the TLS alert %s", who, name);
   if (!tls_is_warning(alert)) tls_fail(t, now_ns, text);
+}
+
+static void tls_obey_alert(struct tls *t, int64_t now_ns) {
+  t->alerted = true;
+  tls_send_alert(t, t->orders.alert, "a rule", now_ns);
   tls_done(t, TLS_ALERT);
 }
 
@@ -462,6 +466,20 @@ static const struct filter_ops tls_ops = {
   .tick = tls_tick,
   .free = tls_free,
 };
+
+bool tls_alert(struct chain *c, const char *name, int64_t now_ns, struct err *err) {
+  struct filter *filter = chain_find(c, &tls_ops);
+  struct tls *t = filter ? tls_self(filter) : NULL;
+  if (!tlsname_check_alert(name, err)) return false;
+  if (!t) return err_set(err, "an alert is of TLS, and the connection has none");
+  if (!t->up || t->failure)
+    return err_set(err, "the TLS %s", t->failure ? "has ended already" : "handshake is not over");
+  tlsidle_restore(&t->ssl, &t->idle);
+  tls_send_alert(t, name, "the scenario", now_ns);
+  tlsidle_release(&t->ssl, &t->idle);
+  chain_kick(c);
+  return true;
+}
 
 static void tls_set_host(struct tls *t, uint16_t port) {
   char server[URL_HOST_MAX + 8];

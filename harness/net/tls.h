@@ -40,4 +40,8 @@ struct tls_options {
 
 struct filter *tls_new(const struct tls_options *o);
 
+/* Sends an alert now, by its name; all but warnings end the connection. False with a sentence where the chain has no
+ * TLS whose handshake is over, or there is no such alert. */
+bool tls_alert(struct chain *c, const char *name, int64_t now_ns, struct err *err);
+
 #endif

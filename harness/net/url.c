@@ -227,6 +227,10 @@ static bool url_parse_path(struct url_part p, struct url *out) {
                      p.at);
   }
   if (fragment) return url_wrong(p, (size_t)(fragment - p.at), "a fragment (#) is not sent to a server");
+  for (size_t i = 0; i < p.size; i++) {
+    unsigned char c = (unsigned char)p.at[i];
+    if (c >= 0x80) return url_wrong(p, i, "a byte that is not ASCII: write it %%%02X", c);
+  }
   if (p.size + slash > URL_PATH_MAX) {
     return url_wrong(p, 0, "the path has at most %d bytes, this one has %zu", URL_PATH_MAX, p.size + slash);
   }

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/utf8.h"
 
 #define WS_PIECE        4096 /* bytes unpacked at a time */
 #define WS_HEADER_MAX   14
@@ -16,6 +17,7 @@
 #define WS_CLOSE_NORMAL 1000
 #define WS_CLOSE_BREACH 1002
 #define WS_CLOSE_TYPE   1003
+#define WS_CLOSE_TEXT   1007
 #define WS_CLOSE_LARGE  1009
 
 struct ws {
@@ -172,11 +174,25 @@ static bool ws_is_code(unsigned code) {
          (code >= 3000 && code <= 4999);
 }
 
+/* A zero byte is a character to WebSocket. */
+static bool ws_is_text(struct slice text) {
+  size_t size;
+  for (; text.size; text = slice_from(text, size)) {
+    enum utf8_fault fault = utf8_next(text, &size);
+    if (fault == UTF8_ILL_FORMED || fault == UTF8_SURROGATE) return false;
+  }
+  return true;
+}
+
 static void ws_closed(struct ws *w, struct slice payload, int64_t now_ns) {
   char text[256], reason[WS_REASON_MAX + 1] = "";
   unsigned code = payload.size >= 2 ? payload.data[0] * 256u + payload.data[1] : WS_NO_STATUS;
   if (payload.size == 1 || (payload.size >= 2 && !ws_is_code(code))) {
     ws_break(w, WS_CLOSE_BREACH, now_ns, "a WebSocket Close with a bad code from the other end");
+    return;
+  }
+  if (payload.size > 2 && !ws_is_text(slice_from(payload, 2))) {
+    ws_break(w, WS_CLOSE_TEXT, now_ns, "a WebSocket Close from the other end whose reason is not UTF-8");
     return;
   }
   for (size_t i = 2; i < payload.size; i++) reason[i - 2] = payload.data[i] < ' ' ? '?' : (char)payload.data[i];

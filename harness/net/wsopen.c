@@ -186,6 +186,16 @@ static bool wsopen_lists(struct slice fields, const char *name, const char *word
   return false;
 }
 
+/* Which of these fields stands there more than once, where once is all that may be, or NULL. [RFC 6455, 11.3] */
+static const char *wsopen_repeated(struct slice fields, const char *const *names) {
+  struct slice value;
+  for (; *names; names++) {
+    struct slice rest = fields;
+    if (wsopen_field(&rest, *names, &value) && wsopen_field(&rest, *names, &value)) return *names;
+  }
+  return NULL;
+}
+
 /* The client's side: the answer. */
 
 static bool wsopen_check_status(const struct wsopen *w, struct wsopen_head h, struct err *why) {
@@ -212,12 +222,15 @@ static bool wsopen_check_chosen(const struct wsopen *w, struct slice fields, str
 }
 
 static bool wsopen_check_answer(const struct wsopen *w, struct wsopen_head h, struct err *why) {
+  static const char *const single[] = { "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", NULL };
   char proof[WSOPEN_PROOF];
   struct slice value, accepts = h.fields, extensions = h.fields;
   if (!wsopen_check_status(w, h, why)) return false;
   if (!wsopen_lists(h.fields, "Upgrade", "websocket") || !wsopen_lists(h.fields, "Connection", "Upgrade")) {
     return err_set(why, "the server's answer 101 lacks \"Upgrade: websocket\" or \"Connection: Upgrade\"");
   }
+  const char *repeated = wsopen_repeated(h.fields, single);
+  if (repeated) return err_set(why, "the server's answer 101 has %s more than once", repeated);
   wsopen_prove(w->key, proof);
   if (!wsopen_field(&accepts, "Sec-WebSocket-Accept", &value)) {
     return err_set(why, "the server's answer 101 lacks Sec-WebSocket-Accept");
@@ -279,10 +292,12 @@ static int wsopen_check_first(const struct wsopen *w, struct slice rest, struct 
 
 /* 0, or what to answer instead of 101. `key` gets the client's. */
 static int wsopen_check_request(const struct wsopen *w, struct wsopen_head h, char key[WSOPEN_KEY], struct err *why) {
+  static const char *const single[] = { "Host", "Sec-WebSocket-Key", "Sec-WebSocket-Version", NULL };
   uint8_t nonce[WSOPEN_NONCE];
   struct slice value, hosts = h.fields, keys = h.fields;
   int status = wsopen_check_first(w, h.first, why);
   if (status) return status;
+  if (wsopen_repeated(h.fields, single)) return wsopen_wrong(why, 400, "it has a field twice that may be there once");
   if (!wsopen_field(&hosts, "Host", &value)) return wsopen_wrong(why, 400, "it has no Host");
   if (!wsopen_lists(h.fields, "Upgrade", "websocket") || !wsopen_lists(h.fields, "Connection", "Upgrade")) {
     return wsopen_wrong(why, 426, "it does not ask for an upgrade to websocket");

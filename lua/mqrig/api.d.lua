@@ -904,6 +904,11 @@ function link:resume() end
 --- Closes it in order; where it is stalled, at once and without what the stall holds back.
 function link:close() end
 
+--- Sends a TLS alert now, such as "internal_error"; all but the warnings close_notify, user_canceled and no_renegotiation
+--- end the connection.
+---@param name string
+function link:alert(name) end
+
 --- Where a sentence begins.
 ---@class place
 local place = {}

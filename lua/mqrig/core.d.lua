@@ -73,7 +73,7 @@ function core.client_scope(client) end           -- core.scope of its link, made
 --- Fault scopes. The same for clients, peers and single peer connections.
 ---@class core.scope
 --- scope:rule(text [, {where=fn(packet)->bool, rewrite=fn(packet)->packet|bytes|nil}]) -> core.rule; raises with the parser's sentence
---- scope:act("rst"|"fin"|"vanish"|"stall"|"resume" [, "in"|"out"])   on all connections of the scope that are up, now
+--- scope:act("rst"|"fin"|"vanish"|"stall"|"resume"|"close") or ("alert", name)   on all connections of the scope that are up, now
 ---@class core.rule
 --- rule.number its place among the rules of its scope, from 1; rule.seen, rule.fired integers; rule:off(); rule:release([n]) -> integer; rule:text(); rule:met() -> true | false, sentence
 

@@ -39,6 +39,16 @@ for verb in ("rst fin vanish stall resume close"):gmatch "%S+" do
   Link[verb] = act(verb)
 end
 
+--- Sends a TLS alert now; all but warnings end the connection.
+function Link:alert(name)
+  if type(name) ~= "string" then
+    blame.raise 'alert takes the name of a TLS alert, such as "internal_error"'
+  end
+  if blame.call(self.scope.act, self.scope, "alert", name) == 0 then
+    blame.raise(("alert: %s has no connection that is up"):format(rawget(self, "name")))
+  end
+end
+
 --- Installs a rule by its text.
 function Link:rule(text, group)
   return rule.install(self, text, group)

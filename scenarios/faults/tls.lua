@@ -34,6 +34,36 @@ scenario("a broker ends a connection by an alert", { tags = { "tls", "faults" } 
   c:connect()
 end)
 
+for _, who in ipairs { "the broker", "the client" } do
+  scenario(("an alert by %s in the middle of a stream ends it"):format(who), { tags = { "tls", "faults" } }, function(t)
+    local peer = t:peer { transport = "tls" }
+    local c = t:connect { broker = peer }
+    local link = who == "the broker" and peer:conn().link or c.link
+    c:publish("a", "b", { qos = 1 })
+    link:alert "no_renegotiation"
+    c:publish("a", ("x"):rep(20000), { qos = 2 })
+    peer:on("PUBLISH", function() end)
+    local sent = c:send("a", "b", { qos = 1 })
+    t:wait(function() return #peer:received "PUBLISH" == 3 end)
+    link:alert "internal_error"
+    expect(sent:wait()):equals(mqtt.ERROR_OPERATION_INCOMPLETE)
+    expect(c:wait_lost()):equals(mqtt.FAILURE)
+    local side = who:match "%a+$" == "broker" and "server" or "client"
+    t:wait(function() return told(t, ("the %s ended the connection: TLS alert internal_error"):format(side)) end)
+    expect(told(t, "the scenario sent the TLS alert internal_error")):is_true()
+  end)
+end
+
+scenario("an alert that cannot be is refused", { tags = { "tls", "faults" } }, function(t)
+  local c = t:connect { broker = t:peer { transport = "tls" } }
+  expect(function() c.link:alert "internal_eror" end):raises 'did you mean "internal_error"'
+  expect(function() c.link:alert() end):raises "the name of a TLS alert"
+  local plain = t:connect { broker = t:peer { transport = "tcp" } }
+  expect(function() plain.link:alert "internal_error" end):raises "the connection has none"
+  c:disconnect()
+  expect(function() c.link:alert "internal_error" end):raises "no connection that is up"
+end)
+
 scenario("a broker refuses a handshake by an alert", { tags = { "tls", "faults" } }, function(t)
   local peer = t:peer { transport = "tls" }
   peer.down:on("tls"):first():alert("handshake_failure", "ServerHello")

@@ -107,6 +107,7 @@ for _, case in ipairs {
   { "a reserved bit", { rsv = 4 }, 1002, "reserved bits" },
   { "a reserved kind of frame", { opcode = 3 }, 1002, "reserved kind 3" },
   { "a continuation of nothing", { opcode = "continuation" }, 1002, "continuation of nothing" },
+  { "a Close whose reason is not UTF-8", { opcode = "close", code = 1000, reason = "\xff" }, 1007, "not UTF-8" },
   { "a ping in two pieces", { bytes = "\x09\x80\0\0\0\0" }, 1002, "malformed" },
 } do
   scenario(case[1] .. " from the server ends the connection", { tags = tags, clause = "MQTT-6.0.0-1" }, function(t)

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "mqtt/topic.h"
-#include "mqtt/utf8.h"
+#include "base/utf8.h"
 
 /* The input is a filter and a name with a zero byte between. */
 

@@ -6,7 +6,7 @@
 
 #include "mqtt/decode.h"
 #include "mqtt/describe.h"
-#include "mqtt/utf8.h"
+#include "base/utf8.h"
 #include "sample.h"
 
 struct row {

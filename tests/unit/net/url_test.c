@@ -81,6 +81,7 @@ static void test_bad(void **state) {
     { "tcp://h%41", "'%' cannot be in the host \"h%41\", at column 8" },
     { "tcp://[fe80::1%]", "no interface behind the % of the address, at column 16" },
     { "ws://h/a%zz", "at column 9" },
+    { "ws://h/\xc3\xa4", "a byte that is not ASCII: write it %C3, at column 8" },
     { "ws://h/a#b", "a fragment (#) is not sent to a server, at column 9" },
     { "unix:///tmp/a%2", "at column 14" },
     { "tcp://h,i", "','" },

@@ -308,6 +308,8 @@ static void test_breaches(void **state) {
       "a WebSocket frame of 11 bytes" },
     { { { .opcode = WS_CLOSE, .fin = true, .payload = { (const uint8_t *)"\x03", 1 } } }, 1002, "bad code" },
     { { { .opcode = WS_CLOSE, .fin = true, .payload = { (const uint8_t *)"\x03\xed", 2 } } }, 1002, "bad code" },
+    { { { .opcode = WS_CLOSE, .fin = true, .payload = { (const uint8_t *)"\x03\xe8 \xff", 4 } } }, 1007, "not UTF-8" },
+    { { { .opcode = WS_CLOSE, .fin = true, .payload = { (const uint8_t *)"\x03\xe8\xc3", 3 } } }, 1007, "not UTF-8" },
   };
   for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
     const struct breach *b = &rows[i / 2];
@@ -376,6 +378,8 @@ static void test_close(void **state) {
     { { (const uint8_t *)"\x03\xf1too\nbig", 9 },
       "closed by the other end: WebSocket Close 1009 (message too big): too?big" },
     { { (const uint8_t *)"\x0f\xa0", 2 }, "closed by the other end: WebSocket Close 4000 (private)" },
+    { { (const uint8_t *)"\x0f\xa0\xc3\xa4\0", 5 },
+      "closed by the other end: WebSocket Close 4000 (private): \xc3\xa4?" },
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     struct pair p;

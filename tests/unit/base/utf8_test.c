@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "mqtt/utf8.h"
+#include "base/utf8.h"
 
 struct row {
   const char *text;

@@ -1,4 +1,4 @@
-/* utf8: text as the standard wants it, 3.1.1 section 1.5.3. */
+/* utf8: text as MQTT wants it, 3.1.1 section 1.5.3. */
 #ifndef MQRIG_UTF8_H
 #define MQRIG_UTF8_H
 

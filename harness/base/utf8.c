@@ -1,4 +1,4 @@
-#include "mqtt/utf8.h"
+#include "base/utf8.h"
 
 struct utf8_lead {
   uint8_t from, to; /* first bytes */
