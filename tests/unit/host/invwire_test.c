@@ -37,14 +37,19 @@ static void history_03_structure(struct invrig *r, bool plant) {
                plant ? slice_of("\x82\x05\0\1\0\7a", 7) : slice_of("\x82\x06\0\1\0\1a\1", 8));
 }
 
-static void history_03_largest(struct invrig *r, bool plant) {
-  struct packet connack = { .type = SPEC_CONNACK, .version = SPEC_5_0, .properties = slice_of("\x27\0\0\0\x20", 5) };
-  struct packet connect = connect_packet("c1", true, 0),
-                p = publish_packet(0, 0, plant ? "a payload too long by far" : "x");
-  connect.version = connect.protocol_version = p.version = SPEC_5_0;
+/* Connected, in version 5.0, with these properties of CONNACK. */
+static void begin_5(struct invrig *r, struct slice properties) {
+  struct packet connect = connect_packet("c1", true, 0);
+  connect.version = connect.protocol_version = SPEC_5_0;
   dial(r, connect);
-  at(r, r->c1, TIMELINE_DOWN, connack);
+  at(r, r->c1, TIMELINE_DOWN, (struct packet){ .type = SPEC_CONNACK, .version = SPEC_5_0, .properties = properties });
   event(r, r->c1, EVENT_CONNECTED, 0, 0, 0);
+}
+
+static void history_03_largest(struct invrig *r, bool plant) {
+  struct packet p = publish_packet(0, 0, plant ? "a payload too long by far" : "x");
+  p.version = SPEC_5_0;
+  begin_5(r, slice_of("\x27\0\0\0\x20", 5));
   send(r, 0, 0, plant ? "a payload too long by far" : "x");
   at(r, r->c1, TIMELINE_UP, p);
 }
@@ -225,12 +230,9 @@ static void history_10(struct invrig *r, bool plant) {
 }
 
 static void history_11(struct invrig *r, bool plant) {
-  struct packet connack = { .type = SPEC_CONNACK, .version = SPEC_5_0, .properties = slice_of("\x21\0\1", 3) };
-  struct packet connect = connect_packet("c1", true, 0), p = publish_packet(1, 1, "m1");
-  connect.version = connect.protocol_version = p.version = SPEC_5_0;
-  dial(r, connect);
-  at(r, r->c1, TIMELINE_DOWN, connack);
-  event(r, r->c1, EVENT_CONNECTED, 0, 0, 0);
+  struct packet p = publish_packet(1, 1, "m1");
+  p.version = SPEC_5_0;
+  begin_5(r, slice_of("\x21\0\1", 3));
   send(r, 1, 1, "m1");
   at(r, r->c1, TIMELINE_UP, p);
   if (!plant) at(r, r->c1, TIMELINE_DOWN, (struct packet){ .type = SPEC_PUBACK, .version = SPEC_5_0, .packet_id = 1 });
@@ -240,12 +242,9 @@ static void history_11(struct invrig *r, bool plant) {
 }
 
 static void history_12(struct invrig *r, bool plant) {
-  struct packet connack = { .type = SPEC_CONNACK, .version = SPEC_5_0, .properties = slice_of("\x22\0\2", 3) };
-  struct packet connect = connect_packet("c1", true, 0), p = publish_packet(0, 0, "m1");
-  connect.version = connect.protocol_version = p.version = SPEC_5_0;
-  dial(r, connect);
-  at(r, r->c1, TIMELINE_DOWN, connack);
-  event(r, r->c1, EVENT_CONNECTED, 0, 0, 0);
+  struct packet p = publish_packet(0, 0, "m1");
+  p.version = SPEC_5_0;
+  begin_5(r, slice_of("\x22\0\2", 3));
   send(r, 0, 0, "m1");
   p.properties = plant ? slice_of("\x23\0\3", 3) : slice_of("\x23\0\2", 3);
   at(r, r->c1, TIMELINE_UP, p);
