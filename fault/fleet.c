@@ -39,15 +39,20 @@ static bool fleet_addresses(const struct fleet_order *o, struct url *listen, str
 }
 
 static bool fleet_is_same(const struct url *a, const struct url *b) {
-  bool same_kind = (a->scheme == URL_UNIX) == (b->scheme == URL_UNIX);
+  bool same_kind =
+      (a->scheme == URL_UNIX) == (b->scheme == URL_UNIX) && a->tls == b->tls && a->websocket == b->websocket;
   return same_kind && a->port == b->port && !strcmp(a->host, b->host) && !strcmp(a->path, b->path);
 }
 
-int fleet_listen(const struct fleet_member *m, char *to, size_t size) {
-  const struct url *u = proxy_url(m->proxy);
+/* As Toxiproxy's clients know addresses, where it is one that they could know. */
+static int fleet_print(const struct url *u, char *to, size_t size) {
   bool v6 = strchr(u->host, ':') != NULL;
-  if (u->scheme == URL_UNIX) return url_format(u, to, (unsigned)size);
+  if (u->scheme == URL_UNIX || u->tls || u->websocket) return url_format(u, to, (unsigned)size);
   return snprintf(to, size, "%s%s%s:%u", v6 ? "[" : "", u->host, v6 ? "]" : "", u->port);
+}
+
+int fleet_listen(const struct fleet_member *m, char *to, size_t size) {
+  return fleet_print(proxy_url(m->proxy), to, size);
 }
 
 /* Orders. */
@@ -330,10 +335,7 @@ void fleet_free(struct fleet *f) {
 
 void fleet_adopt(struct fleet *f, const char *name, struct proxy *p) {
   char upstream[URL_PATH_MAX + 300];
-  const struct url *u = proxy_upstream(p);
-  bool v6 = strchr(u->host, ':') != NULL;
-  if (u->scheme == URL_UNIX) url_format(u, upstream, sizeof upstream);
-  else snprintf(upstream, sizeof upstream, "%s%s%s:%u", v6 ? "[" : "", u->host, v6 ? "]" : "", u->port);
+  fleet_print(proxy_upstream(p), upstream, sizeof upstream);
   struct fleet_member *m = fleet_make(f, name, upstream, p);
   m->adopted = true;
   fleet_insert(f, m);

@@ -1,7 +1,7 @@
 /* fleet: all proxies of a process by name, each with its toxics.
  *
  * What is asked for is done whole or not at all. Addresses are written host:port, [host]:port, :port (every address) or
- * as URLs; port 0 takes a free one.
+ * as URLs; port 0 takes a free one. TLS is with the configurations of the options that fleet_new is given.
  */
 #ifndef MQRIG_FLEET_H
 #define MQRIG_FLEET_H

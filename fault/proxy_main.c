@@ -14,6 +14,7 @@
 #include "base/near.h"
 #include "fault/control.h"
 #include "fault/proxylog.h"
+#include "fault/proxytls.h"
 #include "fault/record.h"
 #include "fault/scope_fields.h"
 #include "net/evnet.h"
@@ -37,6 +38,7 @@ struct proxy_main {
   const char *capture; /* a file's name, or NULL */
   struct record *record;
   struct proxy_options options;
+  struct proxytls tls;
   const char *addresses[2]; /* LISTEN, UPSTREAM */
   int address_count;
   struct rule **rules;
@@ -160,10 +162,24 @@ static const struct proxy_main_option proxy_main_options[] = {
 };
 #define PROXY_MAIN_OPTIONS (sizeof proxy_main_options / sizeof *proxy_main_options)
 
+static void proxy_main_print_tls(void) {
+  char left[64];
+  const struct proxytls_option *o;
+  printf("\nLISTEN and UPSTREAM can be ssl://, mqtts://, ws:// and wss://, too. TLS ends here and begins anew; where "
+         "both\n"
+         "are tcp:// it goes through as it is, and rules on packets see none. Where no certificate is given to listen\n"
+         "with, one is made for the run, and the file with its CA is named.\n"
+         "--tls-NAME is about the clients' side, --upstream-tls-NAME about the upstream's:\n\n");
+  for (size_t i = 0; (o = proxytls_option(i)); i++) {
+    snprintf(left, sizeof left, "%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+    printf("  %-26s %s\n", left, o->help);
+  }
+}
+
 static void proxy_main_print_help(void) {
   char left[64];
   printf("%s\nStands between MQTT clients and a broker, and breaks what its rules say.\n\n", proxy_main_usage);
-  printf("  %-26s where to listen: 127.0.0.1:1884, tcp://[::1]:1884, unix:///tmp/proxy.sock; port 0: a free one\n",
+  printf("  %-26s where to listen: 127.0.0.1:1884, ssl://[::1]:8884, unix:///tmp/proxy.sock; port 0: a free one\n",
          "LISTEN");
   printf("  %-26s the broker, in the same forms\n\n", "UPSTREAM");
   for (size_t i = 0; i < PROXY_MAIN_OPTIONS; i++) {
@@ -171,6 +187,7 @@ static void proxy_main_print_help(void) {
     snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
     printf("  %-26s %s\n", left, o->help);
   }
+  proxy_main_print_tls();
   printf("\nSIGUSR1 prints the counts so far; SIGINT and SIGTERM end it, with a summary.\n"
          "Exit status: 0 ended by a signal, 1 a rule with must_fire did not fire as often, 2 wrong usage,\n"
          "5 the environment (an address that cannot be listened at, a capture that cannot be written).\n");
@@ -185,8 +202,9 @@ static const struct proxy_main_option *proxy_main_find(const char *name, size_t 
 }
 
 static bool proxy_main_unknown(const char *argument, struct err *err) {
-  const char *names[PROXY_MAIN_OPTIONS + 1] = { NULL };
+  const char *names[PROXY_MAIN_OPTIONS + PROXYTLS_NAMES_MAX + 1] = { NULL };
   for (size_t i = 0; i < PROXY_MAIN_OPTIONS; i++) names[i] = proxy_main_options[i].name;
+  proxytls_names(names + PROXY_MAIN_OPTIONS);
   const char *near = near_name(argument + strspn(argument, "-"), names);
   if (near) return err_set(err, "unknown option \"%.60s\", did you mean \"--%s\"?", argument, near);
   return err_set(err, "unknown option \"%.60s\"", argument);
@@ -196,14 +214,19 @@ static bool proxy_main_unknown(const char *argument, struct err *err) {
 static bool proxy_main_option(struct proxy_main *m, const char *argument, char ***next, struct err *err) {
   const char *value = strchr(argument, '=');
   size_t size = value ? (size_t)(value - argument) - 2 : strlen(argument) - 2;
+  enum proxytls_side side;
   if (strcmp(argument, "-h") == 0) return proxy_main_help(m, NULL, err);
   const struct proxy_main_option *o = argument[1] == '-' ? proxy_main_find(argument + 2, size) : NULL;
-  if (!o) return proxy_main_unknown(argument, err);
-  if (!o->argument && value) return err_set(err, "--%s takes no value", o->name);
-  if (!o->argument) return o->take(m, NULL, err);
-  if (value) return o->take(m, value + 1, err);
-  if (!**next) return err_set(err, "--%s needs a value: --%s %s", o->name, o->name, o->argument);
-  return o->take(m, *(*next)++, err);
+  const struct proxytls_option *tls = argument[1] == '-' && !o ? proxytls_find(argument + 2, size, &side) : NULL;
+  if (!o && !tls) return proxy_main_unknown(argument, err);
+  const char *wanted = o ? o->argument : tls->argument;
+  int length = (int)size + 2;
+  if (!wanted && value) return err_set(err, "%.*s takes no value", length, argument);
+  if (wanted && !value && !**next)
+    return err_set(err, "%.*s needs a value: %.*s %s", length, argument, length, argument, wanted);
+  if (value) value++;
+  else if (wanted) value = *(*next)++;
+  return o ? o->take(m, value, err) : proxytls_set(&m->tls, tls, side, value, err);
 }
 
 /* A URL, or an address without the scheme: "127.0.0.1:1884", ":1884". */
@@ -213,12 +236,7 @@ static bool proxy_main_address(const char *text, const char *what, struct url *o
   const char *scheme = strstr(text, "://") ? "" : text[0] == ':' ? "tcp://localhost" : "tcp://";
   if (strlen(text) + 32 > sizeof with) return err_set(err, "%s is too long", what);
   snprintf(with, sizeof with, "%s%s", scheme, text);
-  bool good = url_parse(with, out, &why);
-  if (good && (out->tls || out->websocket)) {
-    return err_set(err, "%s is %s://, and the proxy speaks tcp:// and unix:// only", what,
-                   url_scheme_name(out->scheme));
-  }
-  if (good) return true;
+  if (url_parse(with, out, &why)) return true;
   return err_set(err, "%s \"%.100s\": %s", what, text, why.text);
 }
 
@@ -344,7 +362,7 @@ static bool proxy_main_start_capture(struct proxy_main *m, struct err *err) {
 }
 
 static bool proxy_main_start(struct proxy_main *m, struct err *err) {
-  if (!proxy_main_start_capture(m, err)) return false;
+  if (!proxytls_publish(&m->tls, err) || !proxy_main_start_capture(m, err)) return false;
   if (m->address_count) m->proxy = proxy_new(m->net, &m->options, &proxy_main_handler, m, err);
   if (m->address_count && !m->proxy) return false;
   return !m->controlled || proxy_main_start_control(m, err);
@@ -356,6 +374,7 @@ static bool proxy_main_stop(struct proxy_main *m, struct err *err) {
   control_free(m->control);
   fleet_free(m->fleet);
   proxy_free(m->proxy);
+  proxytls_drop(&m->options);
   bool good = !m->record || record_close(m->record, err);
   record_drop(m->record);
   return good;
@@ -401,6 +420,7 @@ static void proxy_main_tell_control(struct proxy_main *m) {
 static int proxy_main_serve(struct proxy_main *m, int signals) {
   struct err err;
   int status = 0;
+  if (m->tls.path[0]) proxylog_ca(&m->log, m->tls.path, net_now(m->net));
   if (m->proxy) proxylog_listening(&m->log, m->proxy, net_now(m->net), m->options.seed);
   proxy_main_tell_control(m);
   m->signals = evnet_watch(m->net, signals, proxy_main_signal, m);
@@ -425,7 +445,9 @@ static int proxy_main_run(struct proxy_main *m) {
   proxylog_init(&m->log, net_now(m->net), proxy_main_line, m);
   m->log.json = m->json;
   m->log.quiet = m->quiet;
-  if (!proxy_main_start(m, &err)) status = proxy_main_fail(status, &err);
+  if (!proxytls_make(&m->tls, m->net, &m->options, !m->controlled, &err))
+    status = proxy_main_fail(PROXY_MAIN_USAGE, &err);
+  else if (!proxy_main_start(m, &err)) status = proxy_main_fail(status, &err);
   else if (!proxy_main_add_rules(m, &err)) status = proxy_main_fail(PROXY_MAIN_USAGE, &err);
   else status = proxy_main_serve(m, signals);
   if (!proxy_main_stop(m, &err) && !status) status = proxy_main_fail(PROXY_MAIN_ENVIRONMENT, &err);
@@ -440,6 +462,7 @@ int main(int argc, char **argv) {
   struct err err;
   int status = 0;
   (void)argc;
+  proxytls_init(&m.tls);
   if (getrandom(&m.options.seed, sizeof m.options.seed, 0) < 0) m.options.seed = 1;
   m.options.seed >>= 33; /* short enough to be typed */
   if (!proxy_main_parse(&m, argv + 1, &err)) status = proxy_main_fail(PROXY_MAIN_USAGE, &err);
@@ -448,6 +471,7 @@ int main(int argc, char **argv) {
   else status = proxy_main_run(&m);
   for (size_t i = 0; i < m.rule_count; i++) rule_free(m.rules[i]);
   free(m.rules);
+  proxytls_fini(&m.tls);
   if (fflush(stdout) != 0 && !status) status = PROXY_MAIN_ENVIRONMENT;
   return status;
 }

@@ -121,6 +121,17 @@ void proxylog_listening(struct proxylog *l, const struct proxy *p, int64_t now_n
   proxylog_end(l);
 }
 
+void proxylog_ca(struct proxylog *l, const char *path, int64_t now_ns) {
+  proxylog_begin(l, "ca", now_ns);
+  if (l->json) {
+    proxylog_member(l, "file", path);
+  } else {
+    proxylog_put(l, "the certificate to listen with is of a CA made for this run, which clients trust by ");
+    proxylog_put(l, path);
+  }
+  proxylog_end(l);
+}
+
 void proxylog_accepted(struct proxylog *l, const struct proxy_conn *c) {
   if (l->quiet) return;
   proxylog_begin(l, "accepted", proxy_conn_began_ns(c));

@@ -26,6 +26,8 @@ void proxylog_init(struct proxylog *l, int64_t now_ns, void (*line)(void *arg, c
 void proxylog_fini(struct proxylog *l);
 
 void proxylog_listening(struct proxylog *l, const struct proxy *p, int64_t now_ns, uint64_t seed);
+/* The file with the CA that was made for the run. */
+void proxylog_ca(struct proxylog *l, const char *path, int64_t now_ns);
 void proxylog_accepted(struct proxylog *l, const struct proxy_conn *c);
 void proxylog_fired(struct proxylog *l, const struct proxy_conn *c, const struct scope_firing *f);
 void proxylog_ended(struct proxylog *l, const struct proxy_conn *c, int64_t now_ns, const char *why);

@@ -146,7 +146,10 @@ static void relay_half_closed(struct relay_side *s) {
 static void relay_failed(struct relay_side *s, enum stream_end end, const struct err *why) {
   char text[ERR_TEXT_MAX + 32];
   const char *who = s == &s->relay->client ? "the client" : "the upstream";
+  bool unheard = s == &s->relay->upstream && chain_is_wrapped(s->chain) && !s->relay->down.framer.taken;
   if (end == STREAM_RESET && !chain_stream(s->chain)) snprintf(text, sizeof text, "reset by a rule");
+  else if (end == STREAM_RESET && unheard)
+    snprintf(text, sizeof text, "reset by the upstream before any packet: its URL may be of the wrong scheme");
   else if (end == STREAM_RESET) snprintf(text, sizeof text, "reset by %s", who);
   else snprintf(text, sizeof text, "%s failed: %s", who, why->text);
   relay_lose(s, CHAIN_RESET, text);

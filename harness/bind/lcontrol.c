@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "bind/lproxy.h"
+#include "bind/lproxytls.h"
 #include "bind/lrecord.h"
 #include "bind/lworld.h"
 #include "fault/control.h"
@@ -140,16 +141,26 @@ static void lcontrol_options(lua_State *L, struct lcontrol *c, struct url *at, s
   o->accepting.accept_max = (uint32_t)luaL_optinteger(L, -1, 0);
   lua_getfield(L, 1, "connect_timeout_ns");
   o->connect_timeout_ns = luaL_optinteger(L, -1, 0);
+  lproxytls_give(L, 1, o);
   if (lua_getfield(L, 1, "record") != LUA_TNIL) c->record = record_hold(lrecord_check(L, -1));
   lua_pop(L, 5);
 }
 
-/* core.control{ at=, proxy=, hosts=, seed=, record=, json=, quiet=, line=, and options of proxies } */
+/* core.control{ at=, proxy=, hosts=, seed=, record=, json=, quiet=, line=, tls_made=, and options of proxies } */
 static int lcontrol_new(lua_State *L) {
-  static const char *const names[] = {
-    "at", "proxy", "hosts", "seed", "record", "json", "quiet", "line", "closes", "accept_max", "connect_timeout_ns",
-    NULL
-  };
+  static const char *const names[] = { "at",
+                                       "proxy",
+                                       "hosts",
+                                       "seed",
+                                       "record",
+                                       "json",
+                                       "quiet",
+                                       "line",
+                                       "closes",
+                                       "accept_max",
+                                       "connect_timeout_ns",
+                                       "tls_made",
+                                       NULL };
   struct err err;
   struct url at;
   struct proxy_options o;

@@ -17,6 +17,7 @@
 #include "bind/lpeer.h"
 #include "bind/lprocess.h"
 #include "bind/lproxy.h"
+#include "bind/lproxytls.h"
 #include "bind/lrawclient.h"
 #include "bind/lrecord.h"
 #include "bind/lscope.h"
@@ -28,9 +29,10 @@
 
 static int lcore_open(lua_State *L) {
   static void (*const parts[])(lua_State *) = {
-    lworld_open,     lpacket_open,  ltimeline_open, lscope_open, lclient_open, lmqtt_open,  lpeer_open,
-    lrawclient_open, lchannel_open, lprocess_open,  lguard_open, lsystem_open, lproxy_open, lrecord_open,
-    lcontrol_open,   ldefect_open,  lorder_open,    lsim_open,   lcheck_open,  ltls_open,   lnames_open,
+    lworld_open, lpacket_open,    ltimeline_open, lscope_open,    lclient_open, lmqtt_open,
+    lpeer_open,  lrawclient_open, lchannel_open,  lprocess_open,  lguard_open,  lsystem_open,
+    lproxy_open, lrecord_open,    lcontrol_open,  lproxytls_open, ldefect_open, lorder_open,
+    lsim_open,   lcheck_open,     ltls_open,      lnames_open,
   };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) parts[i](L);

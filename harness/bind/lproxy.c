@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "bind/lcount.h"
+#include "bind/lproxytls.h"
 #include "bind/lrecord.h"
 #include "bind/lscope.h"
 #include "bind/ltls.h"
@@ -312,7 +313,7 @@ static lua_Integer lproxy_number(lua_State *L, const char *name, lua_Integer mos
 static void lproxy_options(lua_State *L, struct proxy_options *o) {
   static const char *const names[] = { "url",    "upstream",     "name",        "connect_timeout_ns",
                                        "closes", "accept_max",   "send_buffer", "receive_buffer",
-                                       "tls",    "upstream_tls", NULL };
+                                       "tls",    "upstream_tls", "tls_made",    NULL };
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   lworld_check_keys(L, 1, "proxy", names);
@@ -335,15 +336,19 @@ static void lproxy_check_tls(lua_State *L, const char *field, const struct url *
   if (!transport_check(u, &o, listens, &err)) luaL_error(L, "%s: %s", field, err.text);
 }
 
+static void lproxy_take_tls(lua_State *L, struct proxy_options *o) {
+  o->tls = ltls_config(L, 1, TLSCONFIG_SERVER, false);
+  o->upstream_tls = ltls_config_of(L, 1, "upstream_tls", TLSCONFIG_CLIENT, o->upstream.tls);
+  lproxy_check_tls(L, "url", &o->listen, o->tls, true);
+  lproxy_check_tls(L, "upstream", &o->upstream, o->upstream_tls, false);
+}
+
 static int lproxy_new(lua_State *L) {
   struct err err;
   struct proxy_options o;
   struct lworld *w = lworld_enter(L);
   lproxy_options(L, &o);
-  o.tls = ltls_config(L, 1, TLSCONFIG_SERVER, false);
-  o.upstream_tls = ltls_config_of(L, 1, "upstream_tls", TLSCONFIG_CLIENT, o.upstream.tls);
-  lproxy_check_tls(L, "url", &o.listen, o.tls, true);
-  lproxy_check_tls(L, "upstream", &o.upstream, o.upstream_tls, false);
+  if (!lproxytls_give(L, 1, &o)) lproxy_take_tls(L, &o);
   struct lproxy *p = lua_newuserdatauv(L, sizeof *p, 1);
   *p = (struct lproxy){ .world = w };
   lua_getfield(L, 1, "name");

@@ -161,11 +161,12 @@ static void ltls_push_print(lua_State *L, int table, enum tlsconfig_role role) {
 }
 
 /* With the print on the top, which it takes: pushes a new one. */
-static struct ltls_config *ltls_new(lua_State *L, int table, enum tlsconfig_role role) {
+static struct ltls_config *ltls_new(lua_State *L, int table, const char *field, enum tlsconfig_role role) {
   struct err err;
   struct tlsconfig_options o;
   struct lworld *w = lworld_enter(L);
   ltls_options(L, table, role, &o);
+  if (strcmp(field, "upstream_tls") == 0) o.called = "upstream_tls.";
   struct ltls_config *c = lua_newuserdatauv(L, sizeof *c, 1);
   *c = (struct ltls_config){ .config = tlsconfig_new(w->net, role, &o, &err) };
   if (!c->config) luaL_error(L, "%s", err.text);
@@ -219,7 +220,7 @@ struct tlsconfig *ltls_config_of(lua_State *L, int index, const char *field, enu
   if (!c) {
     lua_pushvalue(L, table);
     lua_pushvalue(L, -3);
-    c = ltls_new(L, table, role);
+    c = ltls_new(L, table, field, role);
     lua_rawset(L, -3);
   }
   lua_settop(L, top);

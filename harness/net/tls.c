@@ -70,6 +70,7 @@ static void tls_fail(struct tls *t, int64_t now_ns, const char *text) {
   if (t->failure) return;
   t->failure = mem_zero(sizeof *t->failure);
   err_set(t->failure, "%s", text);
+  tlsname_call(t->failure, t->config->called);
   t->filter.why = t->failure->text;
   t->filter.how = STREAM_FAILED;
   t->tell_by_ns = now_ns + TLS_ALERT_NS;

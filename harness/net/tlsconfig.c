@@ -14,6 +14,7 @@
 #include "base/near.h"
 #include "net/tlsconfig_fields.h"
 #include "net/tlsfile.h"
+#include "net/tlsname.h"
 #include "net/tlstext.h"
 
 static void tlsconfig_must(int result) {
@@ -325,12 +326,14 @@ struct tlsconfig *tlsconfig_new(struct net *n, enum tlsconfig_role role, const s
   c->random.net = n;
   c->keylog = -1;
   c->insecure = o->insecure;
+  c->called = o->called;
   tlsconfig_init(c);
   if (tlsconfig_set_name(c, o, err) && tlsconfig_set_ca(c, o, err) && tlsconfig_set_cert(c, o, err) &&
       tlsconfig_set_psk(c, o, err) && tlsconfig_set_ciphers(c, o, err) && tlsconfig_set_versions(c, o, err) &&
       tlsconfig_set_alpn(c, o, err) && tlsconfig_set_fragment(c, o, err) && tlsconfig_set_resume(c, o, err) &&
       tlsconfig_set_keylog(c, o, err))
     return c;
+  if (err) tlsname_call(err, o->called);
   tlsconfig_free(c);
   return NULL;
 }

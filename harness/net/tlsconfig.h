@@ -35,6 +35,7 @@ struct tlsconfig_options {
   size_t fragment_max; /* 512, 1024, 2048, 4096: RFC 6066 4; 0: not asked for */
   enum tlsconfig_resume resume;
   bool insecure; /* a client's: whatever the server shows is taken */
+  const char *called; /* what sentences have before the names of these, in place of "tls.": tlsname_call. Static */
 };
 
 /* NULL with a sentence that names the option, the file, and what is wrong with it. */

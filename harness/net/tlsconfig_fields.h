@@ -31,6 +31,7 @@ struct tlsconfig {
   mbedtls_ssl_ticket_context tickets;
   char *ca_name; /* for sentences: "tls.ca (ca.pem)" */
   char *server_name;
+  const char *called; /* as given */
   char *alpn[TLSCONFIG_ALPN_MAX + 1];
   int ciphers[TLSCONFIG_CIPHERS_MAX + 1];
   unsigned char psk[TLSCONFIG_PSK_MAX];

@@ -158,8 +158,8 @@ bool tlsfile_system(mbedtls_x509_crt *to, const char **file, struct err *err) {
   }
   if (!chosen) {
     return err_set(err,
-                   "this system has no file of trusted certificates that is known here (%s): give tls = { ca = "
-                   "... }, or set SSL_CERT_FILE",
+                   "this system has no file of trusted certificates that is known here (%s): give tls.ca, or set "
+                   "SSL_CERT_FILE",
                    files[0]);
   }
   /* One that cannot be read of so many keeps nobody from the others. */

@@ -93,6 +93,34 @@ bool tlsname_check_message(const char *name, struct err *err) {
   return err_set(err, "there is no handshake message \"%.64s\": they are %s", name, all);
 }
 
+/* Where the option that stands next begins, at a word's start, or NULL. */
+static const char *tlsname_option(const char *text) {
+  for (const char *at = text; (at = strstr(at, "tls.")); at++) {
+    bool word = at == text || at[-1] == ' ';
+    if (word && at[4] >= 'a' && at[4] <= 'z') return at;
+  }
+  return NULL;
+}
+
+void tlsname_call(struct err *sentence, const char *prefix) {
+  struct err said = *sentence;
+  const char *from = said.text, *at;
+  size_t used = 0;
+  if (!prefix) return;
+  while ((at = tlsname_option(from))) {
+    int name = (int)strspn(at + 4, "abcdefghijklmnopqrstuvwxyz_");
+    int put = snprintf(sentence->text + used, sizeof sentence->text - used, "%.*s%s%.*s", (int)(at - from), from,
+                       prefix, name, at + 4);
+    char *called = sentence->text + used + (at - from);
+    used += (size_t)put;
+    if (used >= sizeof sentence->text) return;
+    for (; prefix[0] == '-' && *called; called++)
+      if (*called == '_') *called = '-';
+    from = at + 4 + name;
+  }
+  snprintf(sentence->text + used, sizeof sentence->text - used, "%s", from);
+}
+
 bool tlsname_is_tls(struct slice first) {
   return first.size >= 2 && (first.data[0] == 0x15 || first.data[0] == 0x16) && first.data[1] == 3;
 }

@@ -13,6 +13,10 @@ int tlsname_alert_of(const char *name);
 bool tlsname_check_alert(const char *name, struct err *err);
 bool tlsname_check_message(const char *name, struct err *err);
 
+/* A sentence has options as "tls.min_version": puts `prefix` in place of "tls.", and '-' in place of '_' where the
+ * prefix begins with it. NULL: as it is. */
+void tlsname_call(struct err *sentence, const char *prefix);
+
 /* The start of an alert or a handshake, where a packet should be: the other end wants TLS. */
 bool tlsname_is_tls(struct slice first);
 

@@ -25,7 +25,10 @@ static bool transport_check_tls(const struct url *u, const struct tlsconfig *tls
     return err_set(err, "the option tls is for mqtts://, ssl:// and wss://, not for %s://", scheme);
   }
   if (!u->tls || !listens || tls) return true;
-  return err_set(err, "to listen at %s:// takes tls = { cert = ..., key = ... }, or a psk", scheme);
+  return err_set(err,
+                 "to listen at %s:// takes tls = { cert = ..., key = ... } or a psk; on a command line --tls-cert and "
+                 "--tls-key",
+                 scheme);
 }
 
 bool transport_check(const struct url *u, const struct transport_options *o, bool listens, struct err *err) {

@@ -165,13 +165,18 @@ function core.trust(ca) end                      -- whom clients trust that say 
 --- conn:number(); conn:who(); conn:client_id(); conn:act(verb); conn:scope(); conn:is_open(); conn:stats()
 --- proxy:log(fn(line), { json=, quiet=, seed= })   what happens, in lines, from now on; proxy:summary() adds the counts
 --- proxy:record(core.record)   connections from now on are recorded there
----@param options { url=, upstream=, tls=, upstream_tls=, name=, connect_timeout_ns=, closes=boolean, accept_max=, send_buffer=, receive_buffer= }
+---@param options { url=, upstream=, tls=, upstream_tls=, tls_made=core.proxy_tls, name=, connect_timeout_ns=, closes=boolean, accept_max=, send_buffer=, receive_buffer= }
 function core.proxy(options) end
 --- What goes through proxies, as a file for packet analysers. record:close() -> true | nil, sentence
 function core.record(path, comment) end
 --- The HTTP interface to proxies. control:url(); control:summary() -> whether `proxy` is among them; control:close(). The proxy is called "mqtt" there.
----@param options { at=, proxy=core.proxy|nil, hosts={...}|nil, seed=, record=core.record|nil, json=, quiet=, line=fn(line), closes=, accept_max=, connect_timeout_ns= }
+---@param options { at=, proxy=core.proxy|nil, hosts={...}|nil, seed=, record=core.record|nil, json=, quiet=, line=fn(line), closes=, accept_max=, connect_timeout_ns=, tls_made=core.proxy_tls|nil }
 function core.control(options) end
+--- TLS as the command line has it, in place of `tls` and `upstream_tls`. made:publish(); made:tell(fn(line), json);
+--- made:close(). Raises a sentence about the options.
+---@param options { listen=url|nil, upstream=url|nil, fixed=boolean, options={ { "tls-cert", "a.pem" }, ... } }
+function core.proxy_tls(options) end
+function core.proxy_tls_options() end          -- { { name=, clients=, upstream=, argument=|nil, help= }, ... }
 function core.control_check(address) end       -- -> true | nil, sentence
 
 --- The real clock, also while a virtual world stands in front: what must end within real time goes by it.

@@ -156,8 +156,8 @@ local function ways(scenario, options, url)
   return tls and "ssl://127.0.0.1:0" or M.URL, url, tls
 end
 
---- `options.upstream`: default the broker under test.
-function M.new(scenario, options, name)
+--- `options.upstream`: default the broker under test. `made`: TLS as the command line has it.
+function M.new(scenario, options, name, made)
   options = blame.options(options, known, "t:proxy")
   local upstream = options.upstream
   if upstream == nil then
@@ -170,12 +170,16 @@ function M.new(scenario, options, name)
     conns = {},
     lines = log.new(options.name or name),
   }, M.meta)
-  local at, to, tls, seen = ways(scenario, options, self.upstream)
+  local at, to, tls, seen = options.url, self.upstream, nil, nil
+  if not made then
+    at, to, tls, seen = ways(scenario, options, self.upstream)
+  end
   self.proxy = blame.call(simulation.at, self.name, core.proxy, {
     url = at,
     upstream = to,
     tls = tls,
     upstream_tls = options.upstream_tls,
+    tls_made = made,
     name = self.name,
     connect_timeout_ns = options.connect_timeout and blame.duration_ns(options.connect_timeout, "t:proxy"),
     closes = options.closes,

@@ -125,7 +125,7 @@ scenario("wrong usage is a sentence and exit status 2", function(t)
     { { ":0" }, "UPSTREAM is missing" },
     { {}, "LISTEN is missing" },
     { { ":0", "127.0.0.1:70000" }, 'UPSTREAM "127.0.0.1:70000": bad port' },
-    { { ":0", "mqtts://127.0.0.1" }, "UPSTREAM is mqtts://" },
+    { { ":0", "http://127.0.0.1" }, 'UPSTREAM "http://127.0.0.1": ' },
   }
   for _, row in ipairs(wrong) do
     local p = t:process { executable, table.unpack(row[1]) }
@@ -177,7 +177,7 @@ scenario("mqrig proxy: what is wrong is a sentence and a status", function(t)
   local p, port = start(t, "127.0.0.1:1")
   local rows = {
     { 5, "in use", "127.0.0.1:" .. port, "127.0.0.1:1" },
-    { 2, "UPSTREAM is wss://", ":0", "wss://a" },
+    { 2, "UPSTREAM: ", ":0", "http://a" },
     { 2, 'did you mean "PUBLISH"', ":0", ":1", "--fault", "up PUBLSH drop" },
     { 2, "whole number", ":0", ":1", "--seed", "x" },
     { 3, "nothing.lua", ":0", ":1", "--script", "nothing.lua" },

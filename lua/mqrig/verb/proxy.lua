@@ -11,8 +11,6 @@ local M = { summary = "stand between clients and a broker, and break what rules 
 
 M.UNMET, M.LOAD, M.ENVIRONMENT = 1, 3, 5
 
-local schemes = { tcp = true, mqtt = true, unix = true }
-
 -- Whether the words are about what stands under this verb: "proxy ctl ..." and "help proxy ctl".
 local function means_ctl(words)
   local at = words[1] == "help" and 2 or 1
@@ -62,6 +60,40 @@ the command line of a control interface.]])
   parser:option("--seed", "what draws of rules begin with (default: a new one; it is printed)"):argname "N"
   parser:flag("--json", "JSON lines")
   parser:flag("--quiet", "no line for connections and firings")
+  M.configure_tls(parser)
+end
+
+-- The options are many, and each is there for both sides: help lists them once.
+function M.configure_tls(parser)
+  local lines = { text.flow [[
+LISTEN and UPSTREAM can be ssl://, mqtts://, ws:// and wss://, too. TLS ends here and begins anew; where both are tcp://
+it goes through as it is, and rules on packets see none. Where no certificate is given to listen with, one is made for
+the run, and the file with its CA is named. --tls-NAME is about the clients' side, --upstream-tls-NAME about the
+upstream's:]], "" }
+  for _, option in ipairs(core.proxy_tls_options()) do
+    for _, name in ipairs { option.clients, option.upstream } do
+      local element = option.argument and parser:option("--" .. name, option.help):argname(option.argument)
+        or parser:flag("--" .. name, option.help)
+      element:hidden(true)
+    end
+    local left = option.name .. (option.argument and " " .. option.argument or "")
+    lines[#lines + 1] = ("   %-30s %s"):format(left, option.help)
+  end
+  parser:epilog(table.concat(lines, "\n"))
+end
+
+-- Those that were given, as core.proxy_tls takes them.
+local function tls_of(arguments)
+  local given = {}
+  for _, option in ipairs(core.proxy_tls_options()) do
+    for _, name in ipairs { option.clients, option.upstream } do
+      local value = arguments[name:gsub("-", "_")]
+      if value then
+        given[#given + 1] = { name, value ~= true and value or nil }
+      end
+    end
+  end
+  return given
 end
 
 local function complain(sentence)
@@ -75,12 +107,7 @@ local function address(given, what)
     url = (given:sub(1, 1) == ":" and "tcp://localhost" or "tcp://") .. given
   end
   local parts, sentence = core.url_check(url)
-  if not parts then
-    return nil, ("%s: %s"):format(what, sentence)
-  elseif not schemes[parts.scheme] then
-    return nil, ("%s is %s://, and the proxy speaks tcp:// and unix:// only"):format(what, parts.scheme)
-  end
-  return url
+  return parts and url, not parts and ("%s: %s"):format(what, sentence) or nil
 end
 
 -- What a proxy and its rules need of a scenario.
@@ -199,10 +226,19 @@ local function stripped(sentence)
   return (tostring(sentence):gsub("^[^ ]+:%d+: ", ""))
 end
 
+function Running:open_tls(options, arguments)
+  self.status = 2
+  self.made = core.proxy_tls { listen = options.url, upstream = options.upstream, fixed = not arguments.control,
+    options = tls_of(arguments) }
+  self.status = M.ENVIRONMENT
+  self.made:publish()
+  self.made:tell(self.line, arguments.json)
+end
+
 function Running:open_proxy(stand, options, arguments)
   local how = options.how
   local proxy = require("mqrig.proxy").new(stand, { url = options.url, upstream = options.upstream,
-    closes = how.closes, accept_max = how.accept_max, connect_timeout = how.connect_timeout }, "proxy")
+    closes = how.closes, accept_max = how.accept_max, connect_timeout = how.connect_timeout }, "proxy", self.made)
   self.proxy = proxy
   for _, rule in ipairs(arguments.fault) do
     local added, sentence = pcall(proxy.link.rule, proxy.link, rule)
@@ -223,6 +259,7 @@ function Running:open_control(options, arguments)
     seed = options.seed, record = self.record, json = arguments.json, quiet = arguments.quiet, line = self.line,
     closes = options.how.closes, accept_max = options.how.accept_max,
     connect_timeout_ns = options.how.connect_timeout and math.floor(options.how.connect_timeout * 1e9),
+    tls_made = self.made,
   }
   local url = self.control:url()
   self.line(arguments.json and ('{"event":"control","url":"%s"}'):format(url) or "control at " .. url)
@@ -234,6 +271,7 @@ local function open(stand, options, arguments)
     io.stdout:write(line, "\n")
   end
   local ok, sentence = pcall(function()
+    self:open_tls(options, arguments)
     self.record = arguments.capture and core.record(arguments.capture, "mqrig proxy")
     if options.url then
       self:open_proxy(stand, options, arguments)
@@ -263,6 +301,7 @@ function Running:close()
   if self.proxy then
     self.proxy:close()
   end
+  self.made:close()
   if self.record then
     return self.record:close()
   end
