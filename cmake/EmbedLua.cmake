@@ -6,6 +6,18 @@ find_program(MQRIG_LUAC NAMES luac5.4 luac REQUIRED)
 # The directory that holds Debian's argparse.lua and dkjson.lua.
 find_path(MQRIG_LUA_SHARE argparse.lua PATHS /usr/share/lua/5.4 /usr/local/share/lua/5.4 REQUIRED)
 
+# Makes the module mqrig.sources: one hash of all that the program is built of here.
+function(mqrig_hash_sources out)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/harness/*.[ch]
+    ${CMAKE_SOURCE_DIR}/fault/*.[ch] ${CMAKE_SOURCE_DIR}/lua/*.lua)
+  list(TRANSFORM sources PREPEND ${CMAKE_SOURCE_DIR}/ OUTPUT_VARIABLE paths)
+  add_custom_command(OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} "-DSOURCES=${sources}" -DROOT=${CMAKE_SOURCE_DIR} -DOUT=${out}
+      -P ${CMAKE_SOURCE_DIR}/cmake/HashSources.cmake
+    DEPENDS ${paths} ${CMAKE_SOURCE_DIR}/cmake/HashSources.cmake
+    VERBATIM)
+endfunction()
+
 function(mqrig_embed_lua target)
   file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/lua ${CMAKE_SOURCE_DIR}/lua/mqrig/*.lua)
   list(FILTER files EXCLUDE REGEX "\\.d\\.lua$")
@@ -13,8 +25,11 @@ function(mqrig_embed_lua target)
   set(rows "")
   set(blobs "")
   set(index 0)
-  foreach(file IN LISTS files ITEMS argparse.lua dkjson.lua)
-    if(file MATCHES "^mqrig/")
+  mqrig_hash_sources(${out}/mqrig/sources.lua)
+  foreach(file IN LISTS files ITEMS mqrig/sources.lua argparse.lua dkjson.lua)
+    if(file STREQUAL "mqrig/sources.lua")
+      set(root ${out})
+    elseif(file MATCHES "^mqrig/")
       set(root ${CMAKE_SOURCE_DIR}/lua)
     else()
       set(root ${MQRIG_LUA_SHARE})

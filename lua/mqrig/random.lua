@@ -35,6 +35,7 @@ end
 
 --- From low to high, both included.
 function Random:integer(low, high)
+  assert(low <= high, "there is no number in an empty range")
   local range = high - low + 1
   if range <= 0 then -- more than 63 bits wide
     local n

@@ -18,7 +18,7 @@ assert(without_times(one) == without_times((gives("explore --seeds 12 --seed 40 
 local found = says("explore --seeds 200 --seed 50 --defect pubrel-forgotten --capture never", 1, {
   "FAILED   campaign: the standard campaign, seed 51",
   "no progress within 120 s after everything was healed: c1 waits for the results of 1 messages",
-  "fault c1 rule down PUBCOMP", "shrunk to this in ",
+  "fault c1 rule down PUBCOMP", " lines to 4 in ",
   "written   mqrig-out/explore/campaign-seed-51.replay", "mqrig-out/explore/campaign-seed-51.lua",
   "again     ", "replay mqrig-out/explore/campaign-seed-51.replay --defect pubrel-forgotten",
   "1 failed",
@@ -35,11 +35,25 @@ write("edited.replay", (read(replay):gsub("fault [^\n]*\n", "")))
 says("replay edited.replay", 0, "1 passed, 0 failed")
 
 -- Other builds, other scripts, files that are none.
-write("old.replay", (read(replay):gsub("\nbuild [^\n]*", "\nbuild 0.0.1")))
+local as_written = read(replay)
+assert(as_written:find "\nbuild 0%.1%.0 %x+\n" and as_written:find("\nfailure " .. reason, 1, true), as_written)
+write("old.replay", (as_written:gsub("(\nbuild 0.1.0) [^\n]*", "%1 0123456789ab")))
+says("replay old.replay", 2, nil, "old.replay: it was made by mqrig 0.1.0 0123456789ab, and this is 0.1.0 ")
+write("old.replay", (as_written:gsub("\nbuild [^\n]*", "\nbuild 0.0.1")))
 says("replay old.replay", 2, nil, "old.replay: it was made by mqrig 0.0.1, and this is ")
-says("replay --anyway old.replay", 1, "0 passed, 1 failed", "old.replay: it was made by mqrig 0.0.1")
-write("corrupt.replay", read(replay) .. "12ms c1 publsh a\n")
+says("replay --anyway old.replay", 1, { "replay old.replay --defect pubrel-forgotten --anyway", "0 passed, 1 failed" },
+  "old.replay: it was made by mqrig 0.0.1")
+write("corrupt.replay", (as_written:gsub("end\n$", "12ms c1 publsh a\n%0")))
 says("replay corrupt.replay", 3, nil, '"publsh" is no step, did you mean "publish"?')
+write("corrupt.replay", (as_written:gsub("rule down", "rule sideways")))
+says("replay corrupt.replay", 3, nil, "corrupt.replay: line 12: the rule, at column 1: ")
+write("corrupt.replay", as_written:sub(1, -6))
+says("replay corrupt.replay", 3, nil, 'its last line is to be "end": a part of it is missing')
+
+-- What was read is not written again, edited or not.
+write("edited.replay", (as_written:gsub("end\n$", "20ms c1 publish a qos 1\n%0")))
+says("replay edited.replay", 1, { reason, "replay edited.replay --defect pubrel-forgotten" })
+assert(read(replay) == as_written)
 says("replay none.replay", 3, nil, "none.replay cannot be read: No such file")
 says("replay", 2, nil, "missing argument 'file'")
 
@@ -51,6 +65,16 @@ scenario("a publish", function(t)
   c:disconnect()
 end)
 scenario("fails", function() expect(1):equals(2) end)
+]])
+write("named.lua", head .. [[
+scenario("named", { params = { n = 1 } }, function(t)
+  local c = t:connect { id = "a", name = "alice" }
+  for _ = 1, t.params.n do c:publish("a", "b", { qos = 1 }) end
+  if t.params.n == 2 then while true do t:sleep(1) end end
+  c:disconnect()
+end)
+scenario("without clients", function(t) t:raw_client() end)
+scenario("hangs", function(t) t:connect() while true do end end)
 ]])
 local bytes = (2 + 10 + 3) + 4 + (2 + 3 + 2 + 1) + 4 + 2
 says("explore --exhaustive rst,vanish one.lua -f publish --seed 1", 0, {
@@ -70,6 +94,26 @@ for path, times in pairs(written) do
 end
 says("explore --exhaustive rst one.lua", 2, nil, "--exhaustive takes one scenario, and 2 are selected: write PATH:LINE")
 says("explore --exhaustive rst one.lua -f fails", 1, nil, "fails does not pass without a fault: ")
+
+-- Clients are found by whatever name they have; where there is none, there is nothing to look at.
+says("explore --exhaustive vanish named.lua:4 --seed 1", 0, { "of 34 cells", ("%d passed, 0 failed"):format(bytes) })
+says("explore --exhaustive rst named.lua -f without", 4, nil, "it has no client that sends or gets a packet")
+says("explore named.lua -f without", 4, nil, "without clients: it has no client for whose link faults could be drawn")
+local out = says("explore named.lua:4 --seeds 60 --seed 1 -v", 0, "60 passed, 0 failed")
+assert(tonumber(out:match "covered (%d+) of") >= 1, out)
+
+-- A replay brings its options along, and a run that does not end has a limit in real time, too.
+out = says("explore named.lua:4 -p n=2 --timeout 5s --seeds 9 --seed 1 --capture never", 1, "5.00 s of virtual time")
+local brings = out:match "mqrig%-out/explore/%S+%.replay"
+assert(read(brings):find("\ntimeout 5.0\nparam n=2\n", 1, true), read(brings))
+says("replay --capture never " .. brings, 1, "within 5.00 s of virtual time")
+says("replay -p n=1 " .. brings, 0, "1 passed")
+says("explore named.lua -f hangs --real-timeout 1s --seeds 1 --seed 1 --capture never", 1, "never yields")
+
+-- Live: what only a virtual network can have is named and left out.
+write("live.replay", (read(brings):gsub("param n=2", "param n=1"):gsub("end\n$", "fault alice latency 5ms\n%0")))
+says("replay --net real live.replay", 0, { "network real", "1 passed" },
+  "live.replay: skipped on a real network: fault alice latency 5ms")
 
 -- Scenarios with faults drawn for their links: what fails without one fails with some seed; the replay names the script.
 says("explore one.lua -f publish --seeds 30 --seed 1", 0, "30 passed, 0 failed")

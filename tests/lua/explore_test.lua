@@ -2,6 +2,10 @@
 -- shrinking finds the part that fails; a replay file says where it is bad.
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 dofile(here .. "/cli_core.lua")
+local core = require "mqrig.core"
+function core.rule_check(text)
+  return not text:find "sideways" and text or nil, 'column 1: "sideways": expected a direction'
+end
 local case_ = require "mqrig.explore.case"
 local coverage = require "mqrig.explore.coverage"
 local draw = require "mqrig.explore.draw"
@@ -52,6 +56,26 @@ refuses("fault 10ms to 5 c1 stall", 'a time is written in milliseconds, as in 12
 refuses("fault c1 rst", '"rst" is no fault without a time, known: latency, loss, rate, rule')
 refuses("fault 10ms c1 rst now", "there is more behind the fault")
 refuses("fault", "a time or who is missing at its end")
+refuses("fault 10ms to 5ms c1 stall", "it ends before it begins")
+refuses("fault c1 rule sideways PUBLISH rst", 'the rule, at column 1: "sideways": expected a direction')
+refuses("fault c1 latency soon", '"soon" is no latency: uniform(5ms,40ms) or 10ms is')
+refuses("fault c1 loss 3/2", '"3/2" is no part of what is sent: 1/20 is')
+refuses("client c1 will 3", "will is from 0 to 2, not 3")
+refuses("client c1 subscribe a 7", "its QoS is from 0 to 2, not 7")
+refuses("120ms c1 publish a qos 1 size -5", "size is from 0 to 262144, not -5")
+refuses("120ms c1 publish a/#", '"a/#" is a filter, and messages go to a topic')
+refuses("120ms c1 restart",
+  '"restart" is no step, known: close, connect, disconnect, flood, publish, subscribe, unsubscribe')
+refuses("120ms broker publish", '"publish" is no step of the broker, known: forget, kill, restart, start')
+
+-- Who there is not does nothing, and that would not be seen. A case without clients is about those of a scenario.
+for _, line in ipairs { "1ms c2 close", "fault 1ms c2 rst" } do
+  local parsed, said = case_.parse { "client c1", "client c3", line }
+  assert(not parsed and said == "line 3: there is no client c2, known: c1, c3", said)
+end
+local _, twice = case_.parse { "client c1", "client c1" }
+assert(twice == "line 2: there is a client c1 already")
+assert(case_.parse { "fault 1ms c2 rst" })
 
 -- Shrinking: of all that a case has, two things are needed, and nothing else stays.
 local runs = 0
@@ -79,16 +103,27 @@ assert(text_of((shrink.run(case, function()
   return false
 end))) == text_of(case))
 
+-- There is nothing to be had earlier than at 0, nor where nothing has a time: it is not tried again and again.
+local tried = 0
+shrink.run(assert(case_.parse { "fault c1 rule up PUBLISH rst" }), function()
+  tried = tried + 1
+  return tried > 1
+end)
+assert(tried < 5, tried)
+
 -- Replay files.
-local replay = { build = "0.0.0", script = "campaign", seed = 7, net = "sim", failure = "inv-08", case = draw.case(7) }
+local replay = { build = "0.0.0", script = "campaign", seed = 7, net = "sim", timeout = 600.5, case = draw.case(7),
+  param = { { "n", "3" }, { "name", "a=b c" } }, failure = "inv-08 resume: c1" }
 local text = replayfile.text(replay)
 local read = assert(replayfile.parse(text))
-assert(replayfile.text(read) == text and read.seed == 7 and read.failure == "inv-08")
+assert(replayfile.text(read) == text and read.seed == 7 and read.failure == "inv-08 resume: c1")
+assert(read.timeout == 600.5 and #read.param == 2 and read.param[2][1] == "name" and read.param[2][2] == "a=b c")
 assert(not replayfile.differs(read))
 read.build = "9.9.9"
 assert(replayfile.differs(read) == "it was made by mqrig 9.9.9, and this is 0.0.0")
 read.build, read.script = nil, "a.lua:1 1234"
 assert(replayfile.differs(read, "a.lua:1 5678") == "it was made of a.lua:1 1234, and this is a.lua:1 5678")
+assert(replayfile.parse((text:gsub("\n", "\r\n")) .. "\r\n"))
 
 local function corrupt(changed, sentence)
   local parsed, said = replayfile.parse(changed)
@@ -96,9 +131,15 @@ local function corrupt(changed, sentence)
 end
 corrupt("", "line 1: \"mqrig-replay 1\" is expected, this is no replay file")
 corrupt((text:gsub("seed 7", "sead 7")), 'line 4: "sead 7" is no line of the head, did you mean "seed"?')
-corrupt((text:gsub("seed 7", "seed x")), "the head has no seed, a whole number")
-corrupt((text:gsub("script campaign\n", "")), "the head does not say which script it is of")
-corrupt(text .. "nonsense\n", ("line %d: \"nonsense\" is no beginning of a line"):format(select(2, text:gsub("\n", "")) + 1))
+corrupt((text:gsub("seed 7", "seed x")), "line 4: seed needs a whole number from 0 to 2^63 - 1, not x")
+corrupt((text:gsub("net sim", "net mars")), 'line 5: net is one of real, sim, not "mars"')
+corrupt((text:gsub("script campaign\n", "")), "line 9: the head ends here, and has no line script")
+local last = select(2, text:gsub("\n", ""))
+corrupt((text:gsub("end\n$", "nonsense\nend\n")), ("line %d: \"nonsense\" is no beginning of a line"):format(last))
+-- Cut anywhere behind its first line, it is no whole file.
+for size = #"mqrig-replay 1\n", #text - 5 do
+  corrupt(text:sub(1, size), "line ")
+end
 assert(select(2, replayfile.read "not/there.replay"):find "not/there.replay cannot be read: No such file")
 
 -- Coverage: cells that were hit count, the others are named.
@@ -106,3 +147,6 @@ local covered = coverage.new()
 covered:add { [coverage.cell("rst", "PUBLISH", "up", true)] = 3 }
 local hit, empty = covered:report(coverage.all({ "rst" }, { up = { "PUBLISH" }, down = { "PUBACK" } }))
 assert(hit == 1 and #empty == 3 and empty[1] == "rst up PUBLISH, idle")
+for _, cell in ipairs(coverage.all(draw.ENDINGS, draw.PACKETS)) do
+  assert(not cell:find "any", cell)
+end

@@ -183,7 +183,7 @@ end
 local function do_step(run, step)
   if step.who == "broker" then
     broker_steps[step.verb](run)
-  elseif run.by_name[step.who] then -- else it was taken out of the case
+  else
     steps[step.verb](run.by_name[step.who], step)
   end
 end

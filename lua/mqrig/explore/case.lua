@@ -12,6 +12,7 @@
 --
 -- Times count from the beginning of the run, in milliseconds. A line that begins with # is a comment.
 
+local core = require "mqrig.core"
 local near = require "mqrig.near"
 
 local M = {}
@@ -34,9 +35,15 @@ local STEPS = {
   unsubscribe = { "topic" },
   connect = {}, disconnect = {}, close = {},
   flood = { qos = "number", count = "number" },
-  restart = {}, kill = {}, start = {}, forget = {}, pause = {}, resume = {},
 }
+local BROKER_STEPS = { restart = {}, kill = {}, start = {}, forget = {} }
 local STEP_ORDER = { "qos", "size", "count", "retain" }
+
+-- What a number may be.
+local RANGES = {
+  keepalive = { 0, 65535 }, maxinflight = { 1, 65535 }, maxbuffered = { 0, 1 << 31 }, will = { 0, 2 }, qos = { 0, 2 },
+  size = { 0, 256 << 10 }, count = { 1, 1 << 20 }, queued = { 0, 2147483647 },
+}
 
 -- Faults that happen at a time; those that last have `to`; those that stand for the whole run have no time.
 M.AT_ONCE = { rst = true, fin = true, vanish = true }
@@ -75,7 +82,7 @@ end
 
 local function step_line(step)
   local words = { ("%dms %s %s"):format(step.at, step.who, step.verb) }
-  if STEPS[step.verb][1] then
+  if step.topic then
     words[2] = step.topic
   end
   return add_words(words, STEP_ORDER, step)
@@ -129,6 +136,15 @@ function Reader:number(what)
   return math.tointeger(tonumber(word)) or error(('%s is a whole number, not "%s"'):format(what, word), 0)
 end
 
+-- A number that `name` can be, called `what` in an error (`name`).
+function Reader:in_range(name, what)
+  local n, range = self:number(what or name), RANGES[name]
+  if n < range[1] or n > range[2] then
+    error(("%s is from %d to %d, not %d"):format(what or name, range[1], range[2], n), 0)
+  end
+  return n
+end
+
 function Reader:rest()
   local text = self.text:sub(self.at):match "^%s*(.-)%s*$"
   self.at = #self.text + 1
@@ -152,7 +168,7 @@ local function read_value(reader, name, kind)
   if kind == true then
     return true
   elseif kind == "number" then
-    return reader:number(name)
+    return reader:in_range(name)
   end
   return reader:need(name)
 end
@@ -163,7 +179,7 @@ local function read_client(reader)
   for word in Reader.next, reader do
     local kind = CLIENT_WORDS[word] or unknown(word, "word of a client", near.keys(CLIENT_WORDS))
     if kind == "filter" then
-      client.subscribe[#client.subscribe + 1] = { reader:need "the filter", reader:number "its QoS" }
+      client.subscribe[#client.subscribe + 1] = { reader:need "the filter", reader:in_range("qos", "its QoS") }
     else
       client[word] = read_value(reader, word, kind)
     end
@@ -182,15 +198,34 @@ end
 
 local function read_step(reader, at)
   local step = { at = at, who = reader:need "who", verb = reader:need "what is done" }
-  local known = STEPS[step.verb] or unknown(step.verb, "step", near.keys(STEPS))
+  local steps, what = STEPS, "step"
+  if step.who == "broker" then
+    steps, what = BROKER_STEPS, "step of the broker"
+  end
+  local known = steps[step.verb] or unknown(step.verb, what, near.keys(steps))
   if known[1] then
     step.topic = reader:need "the topic"
+  end
+  if step.verb == "publish" and step.topic:find "[+#]" then
+    error(('"%s" is a filter, and messages go to a topic'):format(step.topic), 0)
   end
   for word in Reader.next, reader do
     local kind = known[word] or unknown(word, "word of " .. step.verb, STEP_ORDER)
     step[word] = read_value(reader, word, kind)
   end
   return step
+end
+
+-- What a fault of the whole run says, raised where it is wrong.
+local function check_text(fault)
+  if fault.verb ~= "rule" then
+    require("mqrig.explore.network").check(fault.verb, fault.text)
+    return
+  end
+  local known, sentence = core.rule_check(fault.text)
+  if not known then
+    error(("the rule, at %s"):format(sentence), 0)
+  end
 end
 
 local function read_fault(reader)
@@ -210,41 +245,77 @@ local function read_fault(reader)
   end
   if not fault.at then
     fault.text = reader:rest()
+    check_text(fault)
+  elseif fault.to and fault.to < fault.at then
+    error("it ends before it begins", 0)
   elseif reader:rest() ~= "" then
     error("there is more behind the fault", 0)
   end
   return fault
 end
 
+local function add_client(case, client)
+  for _, other in ipairs(case.clients) do
+    if other.name == client.name then
+      error(("there is a client %s already"):format(client.name), 0)
+    end
+  end
+  table.insert(case.clients, client)
+end
+
+-- Adds what the line says; returns who does it, or to whom it happens.
 local function read_line(case, line)
   local reader = setmetatable({ text = line, at = 1 }, Reader)
   local word = reader:next()
   if word == "client" then
-    table.insert(case.clients, read_client(reader))
+    add_client(case, read_client(reader))
   elseif word == "broker" then
     case.broker = read_broker(reader)
   elseif word == "fault" then
     table.insert(case.faults, read_fault(reader))
+    return case.faults[#case.faults].who
   elseif word:find "^%d" then
     table.insert(case.steps, read_step(reader, read_time(word)))
+    return case.steps[#case.steps].who
   else
     unknown(word, "beginning of a line", { "broker", "client", "fault", "120ms" })
   end
 end
 
+-- The first line that is about a client that there is not: its number and a sentence. A case without clients is about
+-- those of a scenario.
+local function find_stranger(case, named)
+  local names, known = {}, { broker = true }
+  for i, client in ipairs(case.clients) do
+    names[i], known[client.name] = client.name, true
+  end
+  for _, one in ipairs(#names > 0 and named or {}) do
+    if not known[one.who] then
+      return one.line, ("there is no client %s, known: %s"):format(one.who, table.concat(names, ", "))
+    end
+  end
+end
+
 --- The case of a list of lines, or nil and a sentence. `first`: the number of the first of them in its file.
 function M.parse(lines, first)
-  local case = { clients = {}, steps = {}, faults = {} }
+  local case, named = { clients = {}, steps = {}, faults = {} }, {}
   if #lines > M.LINES_MAX then
     return nil, ("there are more than %d lines"):format(M.LINES_MAX)
   end
   for i, line in ipairs(lines) do
     if line:find "%S" and not line:find "^%s*#" then
-      local ok, sentence = pcall(read_line, case, line)
+      local number = i + (first or 1) - 1
+      local ok, who = pcall(read_line, case, line)
       if not ok then
-        return nil, ("line %d: %s"):format(i + (first or 1) - 1, sentence)
+        return nil, ("line %d: %s"):format(number, who)
+      elseif who then
+        named[#named + 1] = { who = who, line = number }
       end
     end
+  end
+  local number, sentence = find_stranger(case, named)
+  if number then
+    return nil, ("line %d: %s"):format(number, sentence)
   end
   return case
 end

@@ -64,14 +64,15 @@ function Coverage:add(hits)
   end
 end
 
---- All cells that a list of faults and packets by direction can have, in order.
+--- All cells that a list of faults and packets by direction ("any" is none) can have, in order.
 function M.all(faults, packets)
   local cells = {}
   for _, fault in ipairs(faults) do
     for _, direction in ipairs { "up", "down" } do
       for _, packet in ipairs(packets[direction]) do
-        for flight = 1, 2 do
-          cells[#cells + 1] = M.cell(fault, packet, direction, flight == 2)
+        if packet ~= "any" then
+          cells[#cells + 1] = M.cell(fault, packet, direction, false)
+          cells[#cells + 1] = M.cell(fault, packet, direction, true)
         end
       end
     end

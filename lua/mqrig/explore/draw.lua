@@ -23,7 +23,7 @@ M.PACKETS = {
 
 -- Faults of a network and of programs that die: what TCP does to honest ends. Packets that are dropped or doubled would be
 -- a peer's own fault, and break what the invariants promise.
-local ENDINGS = { "rst", "fin", "vanish", "close" }
+M.ENDINGS = { "rst", "fin", "vanish", "close" }
 
 local function one_of(rng, list)
   return list[rng:integer(1, #list)]
@@ -40,7 +40,7 @@ local function draw_swarm(rng)
       swarm.qos[#swarm.qos + 1] = qos
     end
   end
-  for _, verb in ipairs(ENDINGS) do
+  for _, verb in ipairs(M.ENDINGS) do
     if chance(rng, 2) then
       swarm.endings[#swarm.endings + 1] = verb
     end

@@ -28,7 +28,13 @@ function M.kind_of(failure)
   return message:match "^(inv%-%d+)" or text.lines(message)[1]:gsub("%d+", "0")
 end
 
---- `workload`: { scenarios=, job(number) -> { scenario=, seed=, case= } or nil, script(job) }.
+--- How long a run may take on this machine.
+function M.limit_s(settings)
+  return settings.net == "sim" and settings.real_timeout or settings.timeout
+end
+
+--- `workload`: { scenarios=, job(number) -> { scenario=, seed=, case= } or nil, script(job), file= that it was read of,
+--- and that is not written again }.
 function M.new(settings, workload, reports)
   return setmetatable({
     settings = settings, workload = workload, reports = reports, number = 0, done = 0, failed = 0, skipped = 0,
@@ -61,29 +67,44 @@ function Explorer:next_job()
   if job then
     job.run_seed, job.round = job.seed, 1
     job.mark = ("seed-%d"):format(job.seed) .. (job.number and "-run-" .. job.number or "")
-    job.timeout_s = self.settings.timeout
+    job.timeout_s = M.limit_s(self.settings)
   end
   return job
 end
 
-local function again_command(self, job, file)
-  local words = { text.shell(self.settings.program or "mqrig"), "replay", text.shell(file) }
-  if self.settings.defect then
-    words[#words + 1] = "--defect " .. self.settings.defect
+local function again_command(self, file)
+  local settings = self.settings
+  local words = { text.shell(settings.program or "mqrig"), "replay", text.shell(file) }
+  if settings.defect then
+    words[#words + 1] = "--defect " .. settings.defect
+  end
+  if self.workload.file and settings.given.net then
+    words[#words + 1] = "--net " .. settings.net
+  end
+  if settings.anyway then
+    words[#words + 1] = "--anyway"
   end
   return table.concat(words, " ")
 end
 
-local function write_failure(self, job, result, case, runs)
+local function replay_of(self, job, result, case)
   local settings = self.settings
-  local name = self.workload.name(job)
-  local stem = paths.join(paths.join(settings.out, "explore"), text.slug(name, 40) .. "-" .. job.mark)
-  local replay = {
-    build = core.version, script = self.workload.script(job), seed = job.seed, net = settings.net,
-    broker = settings.given.broker and settings.broker or nil, defect = settings.defect, failure = M.kind_of(result.failure),
-    case = case,
+  return {
+    build = replayfile.build(), script = self.workload.script(job), seed = job.seed, net = settings.net,
+    broker = settings.given.broker and settings.broker or nil, defect = settings.defect,
+    timeout = settings.given.timeout and settings.timeout or nil, param = settings.param,
+    failure = text.printable(text.lines(result.failure.message)[1]), case = case,
   }
-  local files, sentence = write.files(stem, replay, result.failure.message)
+end
+
+local function write_failure(self, job, result, case, shrunk)
+  if self.workload.file then
+    result.failure.traceback = nil
+    return again_command(self, self.workload.file)
+  end
+  local name = text.slug(self.workload.name(job), 40) .. "-" .. job.mark
+  local stem = paths.join(paths.join(self.settings.out, "explore"), name)
+  local files, sentence = write.files(stem, replay_of(self, job, result, case), result.failure.message)
   if not files then
     self.trouble = sentence
     files = {}
@@ -91,15 +112,17 @@ local function write_failure(self, job, result, case, runs)
   local failure = result.failure
   failure.files = table.move(files, 1, #files, #(failure.files or {}) + 1, failure.files or {})
   failure.traceback = nil -- it goes through the library only
-  if runs then
+  if shrunk then
     result.logs = case_.lines(case)
-    table.insert(result.logs, ("shrunk to this in %d runs"):format(runs))
+    table.insert(result.logs, ("shrunk from %d lines to %d in %d runs%s"):format(shrunk.lines, #result.logs, shrunk.runs,
+      shrunk.cut and ", as many as there may be: less might do" or ""))
   end
-  return files[1] and again_command(self, job, files[1])
+  return files[1] and again_command(self, files[1])
 end
 
-local function report(self, job, result, case, runs)
-  local again = write_failure(self, job, result, case, runs)
+-- `shrunk`: { lines (before), runs, cut (it ended at its limit) }, or nil.
+local function report(self, job, result, case, shrunk)
+  local again = write_failure(self, job, result, case, shrunk)
   local scenario = self.workload.scenarios[job.scenario]
   progress.clear()
   self.reports:event("scenario_end", {
@@ -113,15 +136,19 @@ local function begin_shrinking(self, job, result)
   local s = { number = #self.shrinking + 1, job = job, result = result, kind = M.kind_of(result.failure) }
   s.due_ns = core.now() + M.SHRINK_S * 1000000000
   s.thread = coroutine.wrap(function()
-    local case, runs = shrink.run(assert(case_.parse(job.case)), function(candidate)
+    local shrunk = { lines = #job.case }
+    local case
+    case, shrunk.runs = shrink.run(assert(case_.parse(job.case)), function(candidate)
       if core.now() >= s.due_ns then
+        shrunk.cut = true
         return false
       end
       s.candidate, s.running = candidate, false
       return coroutine.yield()
     end)
     s.candidate, s.over = nil, true
-    report(self, job, s.result, case, runs)
+    shrunk.cut = shrunk.cut or shrunk.runs >= shrink.RUNS_MAX
+    report(self, job, s.result, case, shrunk)
   end)
   self.shrinking[s.number] = s
   s.thread()

@@ -2,6 +2,7 @@
 
 local fault = require "mqrig.fault"
 local simnetwork = require "mqrig.simnetwork"
+local units = require "mqrig.units"
 
 local M = {}
 
@@ -22,7 +23,7 @@ end
 
 local function ratio(text)
   local part, of = text:match "^(%d+)/(%d+)$"
-  if not part or tonumber(of) == 0 then
+  if not part or tonumber(of) == 0 or tonumber(part) > tonumber(of) then
     error(('"%s" is no part of what is sent: 1/20 is'):format(text), 0)
   end
   return tonumber(part) / tonumber(of)
@@ -68,6 +69,25 @@ end
 
 function M.is_standing(verb)
   return standing[verb] ~= nil
+end
+
+--- Whether only a virtual network can do it.
+function M.is_virtual(verb)
+  return standing[verb] ~= nil or lasting[verb] ~= nil
+end
+
+--- Raises a sentence if the text of a fault of the whole run is none.
+function M.check(verb, text)
+  if verb == "latency" then
+    distribution(text)
+  elseif verb == "loss" then
+    ratio(text)
+  else
+    local bytes, sentence = units.parse_size(text)
+    if not bytes then
+      error(sentence, 0)
+    end
+  end
 end
 
 --- Everything between them is as a network without faults.

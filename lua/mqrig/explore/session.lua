@@ -1,26 +1,27 @@
 -- session: one call of `mqrig explore` or `mqrig replay`, from paths to exit status.
 
+local case_ = require "mqrig.explore.case"
 local core = require "mqrig.core"
 local coverage = require "mqrig.explore.coverage"
 local draw = require "mqrig.explore.draw"
 local environment = require "mqrig.environment"
 local explorer = require "mqrig.explore.explorer"
+local network = require "mqrig.explore.network"
 local pool = require "mqrig.pool"
 local progress = require "mqrig.progress"
 local replayfile = require "mqrig.explore.replayfile"
 local report = require "mqrig.report"
 local runner = require "mqrig.runner"
 local sandbox = require "mqrig.sandbox"
+local settings_ = require "mqrig.settings"
 local workload = require "mqrig.explore.workload"
 
 local M = {}
 
 M.EMPTY_SHOWN = 8 -- of the cells that were never hit
 
-local ENDINGS = { "rst", "fin", "vanish", "close" }
-
 local function show_coverage(self, settings)
-  local cells = coverage.all(ENDINGS, draw.PACKETS)
+  local cells = coverage.all(settings.exhaustive or draw.ENDINGS, draw.PACKETS)
   local hit, empty = self.covered:report(cells)
   io.write(("covered %d of %d cells (fault, direction, packet, in flight or idle)"):format(hit, #cells))
   for i, cell in ipairs(empty) do
@@ -78,7 +79,8 @@ end
 -- One job in a worker of its own; its result.
 local function run_once(scenario, settings)
   local result
-  local job = { scenario = 1, seed = settings.seed, run_seed = settings.seed, round = 1, timeout_s = settings.timeout }
+  local seed = settings.seed
+  local job = { scenario = 1, seed = seed, run_seed = seed, round = 1, timeout_s = explorer.limit_s(settings) }
   local one = pool.new({ scenario }, settings, {
     next = function()
       local now = job
@@ -99,19 +101,45 @@ local function run_once(scenario, settings)
   return result
 end
 
+-- What a scenario does without a fault: its result, never nil, and what M.survey of the workload tells.
+local function survey(scenario, settings)
+  local found = run_once(workload.survey(scenario), settings) or { reason = "it gave no result" }
+  return found, found.survey or { clients = {}, span_ms = 0, places = {} }
+end
+
 local function exhaust(settings, selected)
   if #selected ~= 1 then
     runner.complain(("--exhaustive takes one scenario, and %d are selected: write PATH:LINE"):format(#selected))
     return runner.USAGE
   end
-  local found = run_once(workload.survey(selected[1]), settings)
-  if not found or found.verdict ~= "passed" then
-    runner.complain(("%s does not pass without a fault: %s"):format(selected[1].name,
-      found and found.reason or found and found.failure and found.failure.message or "it gave no result"))
+  local found, surveyed = survey(selected[1], settings)
+  if found.verdict ~= "passed" then
+    runner.complain(("%s does not pass without a fault: %s"):format(selected[1].name, found.reason))
     return runner.FAILED
+  elseif #surveyed.places == 0 then
+    runner.complain(("%s: it has no client that sends or gets a packet, so there is no place for a fault"):format(
+      selected[1].name))
+    return runner.NOTHING
   end
   settings.shrink = false
-  return execute(settings, workload.exhaustive(selected[1], found.places or {}, settings.exhaustive, settings))
+  return execute(settings, workload.exhaustive(selected[1], surveyed.places, settings.exhaustive, settings))
+end
+
+-- Those without a client are left out, and said: a run of them without a fault would look like one with faults.
+local function explore_scenarios(settings, selected)
+  local scenarios, surveys = {}, {}
+  for _, scenario in ipairs(selected) do
+    local _, surveyed = survey(scenario, settings)
+    if #surveyed.clients > 0 then
+      scenarios[#scenarios + 1], surveys[#surveys + 1] = scenario, surveyed
+    else
+      runner.complain(("%s: it has no client for whose link faults could be drawn"):format(scenario.name))
+    end
+  end
+  if #scenarios == 0 then
+    return runner.NOTHING
+  end
+  return execute(settings, workload.scenarios(scenarios, surveys, settings, settings.seeds))
 end
 
 local function select_scenarios(arguments, settings)
@@ -147,7 +175,7 @@ function M.run(arguments, settings)
     if settings.exhaustive then
       return exhaust(settings, selected)
     end
-    return execute(settings, workload.scenarios(selected, settings, settings.seeds))
+    return explore_scenarios(settings, selected)
   end)
 end
 
@@ -162,6 +190,29 @@ local function scenario_of(replay, settings)
     return false, status
   end
   return selected[1]
+end
+
+-- What the file says of how it was run, where the command line does not say it. A sentence where that cannot be.
+local function apply(replay, settings)
+  local given = settings.given
+  settings.seed, settings.shrink = replay.seed, false
+  settings.net = given.net and settings.net or replay.net or settings.net
+  settings.broker = given.broker and settings.broker or replay.broker or settings.broker
+  settings.defect = settings.defect or replay.defect
+  settings.timeout = given.timeout and settings.timeout or replay.timeout or settings.timeout
+  settings.param = given.param and settings.param or replay.param
+  return settings_.check_simulation(settings)
+end
+
+-- Faults that a real network cannot be told to have: each is said, and the rest runs.
+local function leave_out_virtual(case, path)
+  for i = #case.faults, 1, -1 do
+    local fault = case.faults[i]
+    if network.is_virtual(fault.verb) then
+      runner.complain(("%s: skipped on a real network: fault %s"):format(path, case_.fault_text(fault)))
+      table.remove(case.faults, i)
+    end
+  end
 end
 
 --- The whole of `mqrig replay`.
@@ -182,11 +233,16 @@ function M.replay(path, settings)
       return runner.USAGE
     end
   end
-  settings.seed, settings.net = replay.seed, replay.net or settings.net
-  settings.defect = settings.defect or replay.defect
-  settings.shrink = false
+  sentence = apply(replay, settings)
+  if sentence then
+    runner.complain(("%s: %s"):format(path, sentence))
+    return runner.USAGE
+  end
+  if settings.net == "real" then
+    leave_out_virtual(replay.case, path)
+  end
   return in_world(settings, function()
-    return execute(settings, workload.replay(replay, scenario))
+    return execute(settings, workload.replay(replay, scenario, path))
   end)
 end
 

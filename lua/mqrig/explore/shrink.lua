@@ -120,14 +120,15 @@ end
 
 -- All times at once, then each of its own, divided.
 function Shrink:hurry()
-  local candidate = copy(self.case)
+  local candidate, earlier = copy(self.case), false
   for _, list in ipairs { candidate.steps, candidate.faults } do
     for _, item in ipairs(list) do
+      earlier = earlier or (item.to or item.at or 0) > 0
       item.at = item.at and item.at // 10
       item.to = item.to and item.to // 10
     end
   end
-  return self:try(candidate)
+  return earlier and self:try(candidate)
 end
 
 -- Faults of the whole run in their plainest form.

@@ -61,8 +61,7 @@ end
 
 -- Scenarios of files.
 
-M.SPAN_MS = 3000                    -- in which faults at a time are drawn for a scenario
-M.CLIENTS = { "c1", "c2", "c3" }    -- of a scenario, by the names that it gives them
+M.SPAN_MS = { 20, 60000 } -- at least and at most, in which faults at a time are drawn for a scenario
 
 -- The faults of a case, for the clients of a scenario as it makes them.
 local function put_faults(t, case, span)
@@ -97,16 +96,19 @@ local function under_faults(original)
   end
 end
 
+-- `draw_case(seed, i)`: the case of the i-th where a job brings none.
 local function copies(scenarios, draw_case)
   local list = {}
   for i, scenario in ipairs(scenarios) do
-    list[i] = runs_cases(setmetatable({}, { __index = scenario }), draw_case, under_faults(scenario.fn))
+    list[i] = runs_cases(setmetatable({}, { __index = scenario }), function(seed)
+      return draw_case(seed, i)
+    end, under_faults(scenario.fn))
   end
   return list
 end
 
-local function empty_case(faults)
-  return { clients = {}, steps = {}, faults = faults or {} }
+local function case_of(faults)
+  return { clients = {}, steps = {}, faults = faults }
 end
 
 -- "scenarios/a.lua:12 3f1c9a0b22d1e7c4"
@@ -130,10 +132,10 @@ local function of_files(scenarios, draw_case)
   return work
 end
 
---- Scenarios with faults drawn for their clients' links: each seed runs each.
-function M.scenarios(scenarios, settings, count)
-  local work = of_files(scenarios, function(seed)
-    return empty_case(draw.faults(seed, M.CLIENTS, M.SPAN_MS))
+--- Scenarios with faults drawn for their clients' links: each seed runs each. `surveys`: what M.survey told of each.
+function M.scenarios(scenarios, surveys, settings, count)
+  local work = of_files(scenarios, function(seed, i)
+    return case_of(draw.faults(seed, surveys[i].clients, surveys[i].span_ms))
   end)
   work.total = count and count * #scenarios
   work.title = #scenarios == 1 and select_.full_name(scenarios[1]) or ("%d scenarios"):format(#scenarios)
@@ -146,12 +148,12 @@ function M.scenarios(scenarios, settings, count)
   return work
 end
 
--- Packets of clients on a timeline: { { who, direction, nth, size }, ... }.
-local function places_of(timeline)
+-- Packets of clients on a timeline: { { who, direction, nth, size }, ... }. `clients`: { name = true }.
+local function places_of(timeline, clients)
   local places, counts = {}, {}
   for number = timeline:dropped() + 1, timeline:last() do
     local entry = timeline:entry(number)
-    if entry and (entry.kind == "up" or entry.kind == "down") and entry.who:find "^c%d+$" then
+    if entry and (entry.kind == "up" or entry.kind == "down") and clients[entry.who] then
       local way = entry.who .. entry.kind
       counts[way] = (counts[way] or 0) + 1
       places[#places + 1] = { entry.who, entry.kind, counts[way], #entry.bytes }
@@ -160,17 +162,25 @@ local function places_of(timeline)
   return places
 end
 
---- A scenario that runs once without a fault, and tells where faults can be put.
+--- A scenario that runs once without a fault, and tells where faults can be put: `survey` of its result is { clients
+--- (their names), span_ms, places }.
 function M.survey(scenario)
   local surveyed = setmetatable({}, { __index = scenario })
+  local names, known, places = {}, {}, {}
   function surveyed.fn(t)
+    rawset(t, "on_client", function(client)
+      names[#names + 1] = not known[client.name] and client.name or nil
+      known[client.name] = true
+    end)
     local _ <close> = setmetatable({}, { __close = function()
-      surveyed.places = places_of(t.timeline)
+      places = places_of(t.timeline, known)
     end })
     scenario.fn(t)
   end
-  function surveyed.finish(self, result)
-    result.places = self.places
+  function surveyed.finish(_, result)
+    local least, most = table.unpack(M.SPAN_MS)
+    local span_ms = math.max(least, math.min(most, (result.duration_ns or 0) // 1000000))
+    result.survey = { clients = names, span_ms = span_ms, places = places }
   end
   return surveyed
 end
@@ -192,24 +202,22 @@ end
 
 --- One fault at each byte of each packet of a scenario, both ways, of each kind: a run for each.
 function M.exhaustive(scenario, places, kinds, settings)
-  local work = of_files({ scenario }, function()
-    return empty_case()
-  end)
+  local work = of_files({ scenario })
   local faults = each_fault(places, kinds)
   work.total = #faults
   work.title = ("every %s of %s"):format(table.concat(kinds, ", "), select_.full_name(scenario))
   function work.job(number)
     if faults[number] then
-      return { scenario = 1, seed = settings.seed, number = number, case = case_.lines(empty_case { faults[number] }) }
+      return { scenario = 1, seed = settings.seed, number = number, case = case_.lines(case_of { faults[number] }) }
     end
   end
   return work
 end
 
---- The one run of a replay; `scenario` nil: of the standard campaign.
-function M.replay(replay, scenario)
-  local work = scenario and of_files({ scenario }, empty_case) or M.campaign({ seed = replay.seed }, 1)
-  work.total = 1
+--- The one run of a replay, which was read of `file`; `scenario` nil: of the standard campaign.
+function M.replay(replay, scenario, file)
+  local work = scenario and of_files { scenario } or M.campaign({ seed = replay.seed }, 1)
+  work.total, work.file = 1, file
   work.title = "a replay of " .. replay.script
   function work.job(number)
     if number == 1 then

@@ -11,8 +11,8 @@ local M = { summary = "search for failures, seed after seed" }
 M.SEEDS = 1000
 M.TIMEOUT_S = 600 -- of one run, in its own time
 M.FLAGS = {}
-for name in ("filter exclude tag clause jobs seed timeout memory net mqtt defect param report verbose quiet color capture "
-  .. "out"):gmatch "%S+" do
+for name in ("filter exclude tag clause jobs seed timeout real_timeout memory net mqtt defect param report verbose "
+  .. "quiet color capture out"):gmatch "%S+" do
   M.FLAGS[name] = true
 end
 M.KINDS = { "rst", "fin", "vanish", "close", "stall", "blackhole" }

@@ -8,7 +8,7 @@ local text = require "mqrig.text"
 local M = { summary = "run again what explore has found" }
 
 M.FLAGS = {}
-for name in ("timeout memory defect report verbose quiet color capture out"):gmatch "%S+" do
+for name in ("timeout real_timeout memory net param defect report verbose quiet color capture out"):gmatch "%S+" do
   M.FLAGS[name] = true
 end
 
@@ -16,7 +16,7 @@ function M.configure(parser)
   parser:description(text.flow [[
 Runs the case of a replay file: its seed, its clients and steps, and the faults that it lists; the list can be edited by
 hand. A file of another build, or of a scenario that has been changed since, is refused with a sentence that says which
-part differs.]])
+part differs. With --net real the same runs live; faults that only a virtual network can have are named and left out.]])
   parser:argument("file", "what explore has written"):args(1)
   parser:flag("--anyway", "also where the build or the script is another")
   flags.add(parser, nil, M.FLAGS)
@@ -24,9 +24,11 @@ part differs.]])
 end
 
 function M.run(arguments, cli)
-  local settings, sentence = explore.settings({ path = {}, verbose = arguments.verbose, quiet = arguments.quiet,
-    defect = arguments.defect, report = arguments.report, capture = arguments.capture, out = arguments.out,
-    color = arguments.color, timeout = arguments.timeout, memory = arguments.memory, no_shrink = true }, cli)
+  local given = { path = {}, no_shrink = true }
+  for name in pairs(M.FLAGS) do
+    given[name] = arguments[name]
+  end
+  local settings, sentence = explore.settings(given, cli)
   if not settings then
     return nil, sentence
   end
