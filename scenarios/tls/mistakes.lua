@@ -85,6 +85,19 @@ scenario("values that are none", tags, function(t)
     :raises "the option tls is for mqtts://, ssl:// and wss://, not for tcp://"
 end)
 
+scenario("a proxy says on which side it is", tags, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  expect(function() t:proxy { upstream = peer, upstream_tls = { ca = "/nothing" } } end)
+    :raises "upstream_tls%.ca %(/nothing%) cannot be opened"
+  expect(function() t:proxy { upstream = peer, tls = { cert = "/nothing", key = "/nothing" } } end)
+    :raises ": tls%.cert %(/nothing%) cannot be opened"
+  expect(function() t:proxy { upstream = peer, url = "tcp://127.0.0.1:0", tls = pki.server } end)
+    :raises "url: the option tls is for"
+  expect(function() t:proxy { upstream = "tcp://127.0.0.1:1", upstream_tls = { ca = pki.ca } } end)
+    :raises "upstream: the option tls is for"
+end)
+
 scenario("plain MQTT on a port with TLS", tags, function(t)
   local pki = t:pki()
   local peer = t:peer { tls = pki.server }

@@ -386,9 +386,21 @@ static void test_direct(void **state) {
   chain_finish(&f, &o);
 }
 
+static void collect(void *arg, enum chain_direction d, struct slice bytes) {
+  struct buffer *seen = arg;
+  assert_true(buffer_append(&seen[d], bytes));
+}
+
+static void collect_end(void *arg, enum chain_direction d, enum chain_end end) {
+  (void)arg, (void)d, (void)end;
+}
+
 /* Whatever filters there are, and however little they take at a time: the same bytes come out, in both directions, and
- * then the ends. */
+ * then the ends. A tap sees them, wherever it looks. */
 static void test_any_filters(void **state) {
+  static const struct chain_tap tap = { collect, collect_end };
+  struct filter_ops wrapping = probe_ops;
+  wrapping.wraps = true;
   (void)state;
   for (uint64_t seed = 1; seed <= 300; seed++) {
     struct rng rng = { seed };
@@ -399,6 +411,7 @@ static void test_any_filters(void **state) {
     for (unsigned i = 0; i < count; i++) {
       struct probe *p = probe_new();
       p->freed = &freed;
+      if (rng_below(&rng, 3) == 0) p->filter.ops = &wrapping;
       for (int d = 0; d < 2; d++) {
         p->sides[d].take_max = 1 + rng_below(&rng, 3000);
         p->sides[d].bytes.limit = 1 + rng_below(&rng, 5000);
@@ -407,6 +420,10 @@ static void test_any_filters(void **state) {
       if (rng_below(&rng, 2)) chain_push_inner(o.chain, &p->filter);
       else chain_push_outer(o.chain, &p->filter);
     }
+    struct buffer seen[2];
+    buffer_init(&seen[CHAIN_OUT], 1u << 20);
+    buffer_init(&seen[CHAIN_IN], 1u << 20);
+    chain_tap(o.chain, &tap, seen);
     static uint8_t up[60000], down[60000];
     for (size_t i = 0; i < sizeof up; i++) {
       up[i] = (uint8_t)rng_next(&rng);
@@ -438,6 +455,10 @@ static void test_any_filters(void **state) {
     assert_memory_equal(buffer_slice(&f.sent).data, up, sizeof up);
     assert_int_equal(buffer_size(&o.in), sizeof down);
     assert_memory_equal(buffer_slice(&o.in).data, down, sizeof down);
+    assert_true(slice_equal(buffer_slice(&seen[CHAIN_OUT]), slice_of(up, sizeof up)));
+    assert_true(slice_equal(buffer_slice(&seen[CHAIN_IN]), slice_of(down, sizeof down)));
+    chain_tap(o.chain, NULL, NULL);
+    for (int d = 0; d < 2; d++) buffer_fini(&seen[d]);
     assert_true(f.shut);
     assert_false(f.closed);
     assert_int_equal(o.fins, 1);
