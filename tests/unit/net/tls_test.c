@@ -415,6 +415,19 @@ static void test_ciphers_that_do_not_meet(void **state) {
   tlspair_fini(&p);
 }
 
+/* X25519, where both ends leave the choice to mbedTLS: ServerKeyExchange names it. [RFC 8422, 5.4] */
+static void test_a_short_curve_is_taken(void **state) {
+  static const uint8_t named[] = { 0x03, 0x00, 0x1d, 0x20 };
+  struct tlspair p;
+  (void)state;
+  tls_start(&p);
+  tlspair_connect(&p, "localhost", NULL, NULL);
+  tlspair_move(&p, TLSPAIR_CLIENT);
+  struct slice flight = p.ends[TLSPAIR_SERVER]->ops->give(p.ends[TLSPAIR_SERVER], CHAIN_OUT, 0);
+  assert_non_null(memmem(flight.data, flight.size, named, sizeof named));
+  tlspair_fini(&p);
+}
+
 static void tls_count(void *arg, enum tls_order order) {
   ((int *)arg)[order]++;
 }
@@ -517,6 +530,7 @@ int main(void) {
     cmocka_unit_test(test_alpn),
     cmocka_unit_test(test_versions_that_do_not_meet),
     cmocka_unit_test(test_ciphers_that_do_not_meet),
+    cmocka_unit_test(test_a_short_curve_is_taken),
     cmocka_unit_test(test_orders),
     cmocka_unit_test(test_same_seed_same_bytes),
     cmocka_unit_test(test_key_log),
