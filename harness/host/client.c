@@ -292,10 +292,23 @@ static void client_wrote(void *arg, size_t n) {
   else client_arm_at(c, session_deadline(c->session));
 }
 
+/* An end in order is answered in order, with TLS's or WebSocket's word for it [RFC 5246, 7.2.1] [RFC 6455, 5.5.1]; what
+ * the session has to write still does not go out any more. False: a function of a fault rule has closed the client. */
+static bool client_part(struct client *c) {
+  uint64_t connection = c->connection;
+  c->open = false;
+  if (chain_is_wrapped(c->chain)) chain_end(c->chain, CHAIN_CLOSE);
+  return c->connection == connection;
+}
+
 static void client_ended(void *arg, enum stream_end end, bool writing, const struct err *why) {
   struct client *c = arg;
   bool finished = session_wants_close(c->session);
   client_enter(c);
+  if (end == STREAM_FIN && !client_part(c)) {
+    client_leave(c);
+    return;
+  }
   client_drop(c, finished ? TIMELINE_LOCAL_END : chain_end_text(end, why));
   session_lost(c->session,
                finished            ? SESSION_END_LOCAL

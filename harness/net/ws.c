@@ -34,6 +34,7 @@ struct ws {
   size_t passed;     /* the owner's bytes that have, and that it was not told of */
   int64_t parting_ns;
   enum chain_end came, asked; /* ends that arrived from either side */
+  uint16_t code;              /* of the Close that came */
   uint8_t opcode;             /* of the frame in progress */
   bool server;
   bool inside;  /* a frame is in progress */
@@ -108,7 +109,7 @@ static void ws_part(struct ws *w, unsigned code, const char *reason) {
   if (w->open || w->close_sent) return;
   w->close_sent = true;
   if (text.size) memcpy(payload + 2, text.data, text.size);
-  ws_pack_control(w, WS_CLOSE, slice_of(payload, 2 + text.size));
+  ws_pack_control(w, WS_CLOSE, slice_of(payload, code == WS_NO_STATUS ? 0 : 2 + text.size));
 }
 
 /* The end of it, with the sentence for the owner. */
@@ -199,6 +200,7 @@ static void ws_closed(struct ws *w, struct slice payload, int64_t now_ns) {
   snprintf(text, sizeof text, "closed by the other end: WebSocket Close %u (%s)%s%s", code, ws_code_text(code),
            *reason ? ": " : "", reason);
   w->close_came = true;
+  w->code = (uint16_t)code;
   ws_say(w, STREAM_FIN, text);
 }
 
@@ -375,7 +377,7 @@ static void ws_end(struct filter *f, enum chain_direction d, enum chain_end end,
     ws_came(w, end, now_ns);
   } else {
     w->asked = end;
-    if (end <= CHAIN_CLOSE) ws_part(w, WS_CLOSE_NORMAL, "");
+    if (end <= CHAIN_CLOSE) ws_part(w, w->close_came ? w->code : WS_CLOSE_NORMAL, "");
   }
 }
 

@@ -5,10 +5,10 @@
  * through; then what is in a frame is taken as the frame goes on, byte by byte.
  *
  * A Close from the other end goes in as CHAIN_FIN with its code as the sentence; an end of the owner's goes out behind
- * a Close (1000). There is no half of a WebSocket: what the owner writes after its CHAIN_FIN is lost, as on any stream.
- * A breach of the protocol by the other end is answered with a Close (1002, 1003, 1007, 1009) and goes in as
- * STREAM_FAILED with the sentence; so does a handshake that fails. Pings are answered; of more than WS_PONGS_MAX bytes
- * of answers that wait only the newest.
+ * a Close: 1000, or the code of the one that came. There is no half of a WebSocket: what the owner writes after its
+ * CHAIN_FIN is lost, as on any stream. A breach of the protocol by the other end is answered with a Close (1002, 1003,
+ * 1007, 1009) and goes in as STREAM_FAILED with the sentence; so does a handshake that fails. Pings are answered; of
+ * more than WS_PONGS_MAX bytes of answers that wait only the newest.
  */
 #ifndef MQRIG_WS_H
 #define MQRIG_WS_H

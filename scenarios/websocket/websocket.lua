@@ -156,6 +156,9 @@ for _, code in ipairs { 1000, 1001, 1002, 1009, 4000 } do
       peer:frame { opcode = "close", code = code, reason = "as told" }
       expect(sent:wait()):equals(mqtt.ERROR_OPERATION_INCOMPLETE)
       expect(c:wait_lost()):equals(-1)
+      t:wait(function() -- the client answers with the same code
+        return peer:log():find(("closed by the other end: WebSocket Close %d "):format(code), 1, true)
+      end)
     end)
 end
 
