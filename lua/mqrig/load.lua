@@ -164,7 +164,10 @@ end
 
 -- In Lua, not by the library's C function: a module body may wait when a scenario requires it.
 local function requiring(env, folder)
-  local loaded = {}
+  local loaded, own = {}, { _G = env } -- what Lua has loaded by these names is not the file's own
+  for _, name in ipairs(LIBRARIES) do
+    own[name] = env[name]
+  end
   env.require = function(name)
     if type(name) ~= "string" then
       error("require takes a module's name", 2)
@@ -174,6 +177,8 @@ local function requiring(env, folder)
       error(('"%s" is inside mqrig: scenarios use require "mqrig"'):format(name), 2)
     elseif loaded[name] ~= nil then
       return loaded[name]
+    elseif own[name] then
+      return own[name]
     end
     local path = find_module(folder, name)
     if not path then

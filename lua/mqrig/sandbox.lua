@@ -192,13 +192,57 @@ local function collect()
   return 0
 end
 
+-- How a scenario would have the collector work. It is told what it told itself, and this process goes on as it is.
+local function untuned()
+  return { running = true, mode = "incremental", setpause = 200, setstepmul = 100 }
+end
+
+local tuning = untuned()
+
+local tune = {
+  collect = collect,
+  step = function()
+    return collect() == 0
+  end,
+  stop = function()
+    tuning.running = false
+    return 0
+  end,
+  restart = function()
+    tuning.running = true
+    return 0
+  end,
+  isrunning = function()
+    return tuning.running
+  end,
+}
+
+for _, mode in ipairs { "incremental", "generational" } do
+  tune[mode] = function()
+    local before = tuning.mode
+    tuning.mode = mode
+    return before
+  end
+end
+
+for _, name in ipairs { "setpause", "setstepmul" } do
+  tune[name] = function(value)
+    local before = tuning[name]
+    tuning[name] = math.tointeger(value) or 0
+    return before
+  end
+end
+
 local function collector(env)
   env.setmetatable = M.setmetatable
   env.collectgarbage = function(what, ...)
-    if what == nil or what == "collect" then
-      return collect()
-    elseif what == "count" then
+    what = what or "collect"
+    if what == "count" then
       refuse('collectgarbage "count"', "it measures this process")
+    end
+    local own = tune[what]
+    if own then
+      return own(...)
     end
     return collectgarbage(what, ...)
   end
@@ -231,7 +275,7 @@ end
 function M.begin(seed, refuse_, print_)
   running = { refuse = refuse_, print = print_, began_ns = core.now() }
   rng = random.new(seed, "math.random")
-  deferred = {}
+  deferred, tuning = {}, untuned()
   core.forget_names()
 end
 

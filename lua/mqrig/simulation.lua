@@ -90,7 +90,7 @@ function M.keep(key, value)
   return kept
 end
 
---- The tasks of the scenario, for the list of what waits: `tasks()` gives { line, ... }.
+--- The tasks of the scenario, for the list of what waits: `tasks()` gives { line, ... }, or nil if one goes on by itself.
 function M.tell_waiting(tasks)
   current.tasks = tasks
 end
@@ -111,7 +111,10 @@ function M.deadlock()
   if not current or core.sim.next() then
     return nil
   end
-  local lines = current.tasks and current.tasks() or {}
+  local lines = current.tasks and current.tasks()
+  if not lines then
+    return nil
+  end
   local more = core.sim.waiting()
   table.move(more, 1, #more, #lines + 1, lines)
   if #lines > M.WAITING_MAX then

@@ -121,9 +121,11 @@ function M.watch(due_ns, what, check, arg)
   return M.suspend(due_ns, what)
 end
 
+local SLEEP = "the end of a sleep"
+
 --- Waits for ever (as far as the scenario's own deadline lets it) or for a time.
 function M.sleep(ns)
-  M.suspend(core.now() + ns, "the end of a sleep")
+  M.suspend(core.now() + ns, SLEEP)
 end
 
 --- `deadline_ns`, of the real clock: code that has not given way by then is stopped. `stop()`: a reason to end, or nil;
@@ -270,11 +272,14 @@ local function turn(self, until_ns)
   end
 end
 
---- What every task that waits stands at, a line each, the scenario's own first.
+--- What every task that waits stands at, a line each, the scenario's own first; nil while one sleeps, for that goes on
+--- by itself.
 function Scheduler:waiting()
   local lines = {}
   for task in pairs(self.live) do
-    if task.awaiting then
+    if task.awaiting == SLEEP then
+      return nil
+    elseif task.awaiting then
       local file, line = blame.where(task.co)
       local where = file and (" at %s:%d"):format(file, line) or ""
       table.insert(lines, task == self.main and 1 or #lines + 1,
