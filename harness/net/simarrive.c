@@ -107,7 +107,8 @@ static bool simarrive_is_lost(struct simend *e, struct simflight *f) {
   }
   f->lost = true;
   f->at_ns = simpipe_give_up_ns(f->kind, f->sent_ns);
-  if (!silent) list_append(&sender->link->held, &e->held);
+  f->again |= !silent;
+  if (!silent && !list_holds(&e->held)) list_append(&sender->link->held, &e->held);
   return true;
 }
 

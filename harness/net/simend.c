@@ -75,23 +75,32 @@ void simend_free_buried(struct simworld *w) {
 
 /* Sending. */
 
-/* When it arrives; NET_NEVER: it was lost each time. What is not sent again (a reset), or need not be (an
- * acknowledgement: the next one says the same), is lost only in the first case. */
-static int64_t simend_arrival(struct simend *e, enum simpipe_kind kind, size_t size) {
+/* When it arrives that was sent first at `sent_ns` and is sent next at `next_ns`; NET_NEVER: it is lost each time. What
+ * is not sent again (a reset), or need not be (an acknowledgement: the next one says the same), is lost only in the
+ * first case. */
+static int64_t simend_arrival(struct simend *e, enum simpipe_kind kind, size_t size, int64_t sent_ns, int64_t next_ns) {
   struct simworld *w = simend_world(e);
   uint64_t occurrence = e->sends++;
-  int64_t at_ns = simlink_arrival(w, e->link, size, e->key, occurrence), again_ns = w->now_ns;
+  int64_t takes_ns = simlink_arrival(w, e->link, size, e->key, occurrence) - w->now_ns;
   struct simnet_ratio loss = simlink_settings(w, e->link)->loss;
-  if (kind == SIMPIPE_ACK || !loss.part) return at_ns;
-  for (uint64_t i = 0; i < SIMEND_LOSSES; i++) {
-    if (!simworld_happens(w, loss, SIMWORLD_LOSS, e->key, occurrence * SIMEND_LOSSES + i)) {
-      return at_ns + (again_ns - w->now_ns);
-    }
+  if (kind == SIMPIPE_ACK || !loss.part) return next_ns + takes_ns;
+  for (uint64_t i = 0; i < SIMEND_LOSSES && next_ns != NET_NEVER; i++) {
+    if (!simworld_happens(w, loss, SIMWORLD_LOSS, e->key, occurrence * SIMEND_LOSSES + i)) return next_ns + takes_ns;
     w->count.lost++;
-    again_ns = kind == SIMPIPE_RST ? NET_NEVER : simpipe_retry_ns(kind, w->now_ns, again_ns + 1);
-    if (again_ns == NET_NEVER) break;
+    next_ns = kind == SIMPIPE_RST ? NET_NEVER : simpipe_retry_ns(kind, sent_ns, next_ns + 1);
   }
   return NET_NEVER;
+}
+
+/* Sets when `f`, which is sent next at `next_ns`, arrives. */
+static void simend_fly(struct simend *e, struct simflight *f, int64_t next_ns) {
+  struct simworld *w = simend_world(e);
+  uint64_t lost = w->count.lost;
+  int64_t at_ns = simend_arrival(e, f->kind, f->size, f->sent_ns, next_ns);
+  f->again = w->count.lost != lost;
+  f->lost = at_ns == NET_NEVER;
+  f->at_ns = f->lost ? simpipe_give_up_ns(f->kind, f->sent_ns) : at_ns;
+  if (f->again && !list_holds(&e->peer->held)) list_append(&e->link->held, &e->peer->held);
 }
 
 /* What leaves at the same time arrives at the same time. */
@@ -109,13 +118,14 @@ static bool simend_joins(struct simend *e, size_t size) {
 static void simend_push(struct simend *e, enum simpipe_kind kind, size_t size) {
   struct simworld *w = simend_world(e);
   struct simpipe *in = simend_in(e);
-  int64_t at_ns = simend_arrival(e, kind, size);
-  bool lost = at_ns == NET_NEVER;
-  if (lost && kind == SIMPIPE_RST) return;
-  struct simflight *f = simpipe_push(w, &e->out, kind, size, lost ? simpipe_give_up_ns(kind, w->now_ns) : at_ns);
+  struct simflight way = { .kind = (uint8_t)kind, .size = (uint32_t)size, .sent_ns = w->now_ns };
+  simend_fly(e, &way, w->now_ns);
+  if (way.lost && kind == SIMPIPE_RST) return;
+  struct simflight *f = simpipe_push(w, &e->out, kind, size, way.at_ns);
   uint64_t edge = in->delivered + in->receive_max;
   if (edge > in->told) in->told = edge;
-  f->lost = lost;
+  f->lost = way.lost;
+  f->again = way.again;
   f->arrived = in->arrived;
   f->edge = in->told;
 }
@@ -155,14 +165,14 @@ void simend_pay(struct simworld *w) {
 }
 
 void simend_retry(struct simend *e) {
-  struct simworld *w = simend_world(e);
+  int64_t now_ns = simend_world(e)->now_ns;
   struct simend *sender = e->peer;
-  struct simflight *f = sender->out.first;
   list_remove(&e->held);
-  int64_t again_ns = simpipe_retry_ns(f->kind, f->sent_ns, w->now_ns);
-  if (again_ns == NET_NEVER) return;
-  f->lost = false;
-  f->at_ns = again_ns - w->now_ns + simlink_arrival(w, sender->link, f->size, sender->key, sender->sends++);
+  if (sender->state == SIMEND_GONE || sender->state == SIMEND_VANISHED) return;
+  for (struct simflight *f = sender->out.first; f; f = f->next) {
+    int64_t next_ns = f->again && f->at_ns > now_ns ? simpipe_retry_ns(f->kind, f->sent_ns, now_ns) : NET_NEVER;
+    if (next_ns != NET_NEVER) simend_fly(sender, f, next_ns);
+  }
   simend_schedule(e);
 }
 

@@ -31,7 +31,7 @@ struct simend {
   struct simlisten *listener; /* where it was called, while that exists */
   struct simpipe out;
   struct list_node owing;     /* it is to acknowledge something */
-  struct list_node held;      /* what comes next was lost on a cut link */
+  struct list_node held;      /* something that comes was lost on the way at least once */
   struct list_node arriving;  /* something arrives now */
   struct list_node queued;    /* at the listener */
   uint64_t key, sends, hands; /* name its draws */
@@ -78,7 +78,7 @@ void simend_transmit(struct simend *e);
 /* Acknowledges what came, before time goes on. */
 void simend_owe(struct simend *e);
 void simend_pay(struct simworld *w);
-/* What comes next was held by a link that is whole again. */
+/* A link that has lost something loses less, or nothing, from now on. */
 void simend_retry(struct simend *e);
 
 /* A call comes to what its hook says: an error for the owner, or it waits. True: the former. */

@@ -38,23 +38,40 @@ const struct simnet_link *simlink_settings(const struct simworld *w, const struc
   return l->set ? &l->own : &w->link;
 }
 
-static void simlink_heal(struct simworld *w, struct simlink *l) {
-  if (simlink_settings(w, l)->cut) return;
+static bool simlink_loses_alike(const struct simnet_link *a, const struct simnet_link *b) {
+  return a->cut == b->cut && a->loss.part == b->loss.part && a->loss.of == b->loss.of;
+}
+
+/* Those that lose something again are held again. */
+static void simlink_retry(struct simlink *l) {
+  struct list_node held;
+  list_init(&held);
   for (struct list_node *n = list_first(&l->held); n; n = list_first(&l->held)) {
+    list_remove(n);
+    list_append(&held, n);
+  }
+  for (struct list_node *n = list_first(&held); n; n = list_first(&held)) {
     simend_retry(LIST_OWNER(n, struct simend, held));
   }
 }
 
+static void simlink_changed(struct simworld *w, struct simlink *l, const struct simnet_link *before) {
+  const struct simnet_link *now = simlink_settings(w, l);
+  if (!now->cut && !simlink_loses_alike(before, now)) simlink_retry(l);
+}
+
 void simlink_set(struct simworld *w, struct simlink *l, const struct simnet_link *settings) {
+  struct simnet_link before = l ? *simlink_settings(w, l) : w->link;
   if (l) {
     l->own = *settings;
     l->set = true;
-    simlink_heal(w, l);
+    simlink_changed(w, l, &before);
     return;
   }
   w->link = *settings;
   for (struct list_node *n = list_first(&w->links); n; n = list_next(&w->links, n)) {
-    simlink_heal(w, LIST_OWNER(n, struct simlink, listed));
+    l = LIST_OWNER(n, struct simlink, listed);
+    if (!l->set) simlink_changed(w, l, &before);
   }
 }
 

@@ -13,7 +13,7 @@ struct simlink {
   struct simnet_link own;
   bool set;              /* else it is as all links that were not */
   int64_t free_ns;       /* when what was sent before has left, at the link's rate */
-  struct list_node held; /* ends that wait for something that was lost because the link was cut */
+  struct list_node held; /* ends to which something comes that was lost on it, and is sent again */
 };
 
 /* Found, or made. */
@@ -22,7 +22,7 @@ struct simlink *simlink_new(struct simworld *w, const struct simhost *from, cons
 void simlink_free(struct simlink *l);
 
 const struct simnet_link *simlink_settings(const struct simworld *w, const struct simlink *l);
-/* NULL: of all that were not set. What was held by a link that is whole again goes on. */
+/* NULL: of all that were not set. What a link had lost goes by what it is like now when it is sent again next. */
 void simlink_set(struct simworld *w, struct simlink *l, const struct simnet_link *settings);
 
 /* What is sent is there at once: nothing was said about how long it takes. */

@@ -24,7 +24,8 @@ struct simflight {
   uint64_t arrived, edge; /* of the other way: what the sender had got, and up to where it takes */
   uint32_t size;
   uint8_t kind;
-  bool lost; /* it does not arrive: at_ns is when the sender gives up */
+  bool lost;  /* it does not arrive: at_ns is when the sender gives up */
+  bool again; /* it was lost on the way, at least once */
 };
 
 struct simpipe {

@@ -250,6 +250,34 @@ static void test_loss(void **state) {
   porter_close(p);
 }
 
+/* What a link had lost goes by what it loses now, when it is sent again next; that its latency changes is no reason. */
+static void test_loss_ends(void **state) {
+  (void)state;
+  struct seat s;
+  use_ten_ms();
+  struct porter *p = seat_pair_between(host("client"), host("broker"), &s);
+  struct seat *other = &p->seats[0];
+  turns_for(S);
+  int64_t begin_ns = net_now(world);
+  set_link(NULL, NULL, (struct simnet_link){ .loss = { 1, 1 }, .latency = latency_exactly, .latency_arg = &ten_ms });
+  seat_send(&s, "one");
+  stream_flush(s.stream);
+  turns_for(S);
+  seat_send(&s, "two");
+  stream_flush(s.stream);
+  turns_for(4 * S);
+  set_link(NULL, NULL, (struct simnet_link){ .loss = { 1, 1 } });
+  assert_int_equal(seat_got(other), 0);
+  use_ten_ms();
+  UNTIL(seat_got(other) == 6);
+  /* Sent at 0, again at 0.2, 0.6, 1.4, 3, 6.2; the second, sent at 1 and last at 4, again at 7.2. */
+  assert_in_range(other->input_ns - begin_ns, 7210 * MS, 7211 * MS);
+  turns_for(S);
+  assert_int_equal(stream_unsent(s.stream), 0);
+  seat_fini(&s);
+  porter_close(p);
+}
+
 /* Connects that are refused, or not answered, as often as the link was told. */
 static void test_connect_outcomes(void **state) {
   (void)state;
@@ -805,18 +833,31 @@ static int tear_down(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    SIMNET_TEST(test_loopback),     SIMNET_TEST(test_latency),
-    SIMNET_TEST(test_nobody_there), SIMNET_TEST(test_rate),
-    SIMNET_TEST(test_partition),    SIMNET_TEST(test_connect_through_cut),
-    SIMNET_TEST(test_give_up),      SIMNET_TEST(test_reset_is_lost),
-    SIMNET_TEST(test_loss),         SIMNET_TEST(test_connect_outcomes),
-    SIMNET_TEST(test_buffers),      SIMNET_TEST(test_stop),
-    SIMNET_TEST(test_clocks),       SIMNET_TEST(test_names),
-    SIMNET_TEST(test_deadlock),     SIMNET_TEST(test_limits),
-    SIMNET_TEST(test_same_seed),    SIMNET_TEST(test_draws_are_named),
-    SIMNET_TEST(test_parts),        SIMNET_TEST(test_shuffle),
-    SIMNET_TEST(test_random),       SIMNET_TEST(test_quiet),
-    SIMNET_TEST(test_random_life),  SIMNET_TEST(test_anything),
+    SIMNET_TEST(test_loopback),
+    SIMNET_TEST(test_latency),
+    SIMNET_TEST(test_nobody_there),
+    SIMNET_TEST(test_rate),
+    SIMNET_TEST(test_partition),
+    SIMNET_TEST(test_connect_through_cut),
+    SIMNET_TEST(test_give_up),
+    SIMNET_TEST(test_reset_is_lost),
+    SIMNET_TEST(test_loss),
+    SIMNET_TEST(test_loss_ends),
+    SIMNET_TEST(test_connect_outcomes),
+    SIMNET_TEST(test_buffers),
+    SIMNET_TEST(test_stop),
+    SIMNET_TEST(test_clocks),
+    SIMNET_TEST(test_names),
+    SIMNET_TEST(test_deadlock),
+    SIMNET_TEST(test_limits),
+    SIMNET_TEST(test_same_seed),
+    SIMNET_TEST(test_draws_are_named),
+    SIMNET_TEST(test_parts),
+    SIMNET_TEST(test_shuffle),
+    SIMNET_TEST(test_random),
+    SIMNET_TEST(test_quiet),
+    SIMNET_TEST(test_random_life),
+    SIMNET_TEST(test_anything),
   };
   return cmocka_run_group_tests_name("simnet", tests, NULL, NULL);
 }
