@@ -97,6 +97,17 @@ void address_set_port(struct address *a, uint16_t port) {
   if (a->address.ss_family == AF_INET6) ((struct sockaddr_in6 *)&a->address)->sin6_port = htons(port);
 }
 
+void address_interleave(struct address *a, int count) {
+  for (int i = 1; i < count; i++) {
+    int other = i;
+    while (other < count && a[other].address.ss_family == a[i - 1].address.ss_family) other++;
+    if (other == count) return;
+    struct address next = a[other];
+    memmove(&a[i + 1], &a[i], (size_t)(other - i) * sizeof next);
+    a[i] = next;
+  }
+}
+
 struct address_brief address_brief(const struct address *a) {
   struct address_brief b = { .family = a->address.ss_family, .port = address_port(a) };
   if (b.family == AF_INET) memcpy(b.host, &((const struct sockaddr_in *)&a->address)->sin_addr, 4);

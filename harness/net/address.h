@@ -7,7 +7,8 @@
 
 #include "net/url.h"
 
-#define ADDRESS_MAX 16 /* of one name; further ones are not tried */
+#define ADDRESS_MAX     16        /* of one name; further ones are not tried */
+#define ADDRESS_NEXT_NS 250000000 /* to the next of them, where one does not answer: RFC 8305, 5 */
 
 struct address {
   struct sockaddr_storage address;
@@ -20,6 +21,9 @@ int address_literal(const struct url *u, struct address to[ADDRESS_MAX], struct 
 
 /* From a result of getaddrinfo. */
 int address_list(const struct addrinfo *found, struct address to[ADDRESS_MAX]);
+
+/* An address of the other family comes next to each, as long as there are any (RFC 8305, 4). */
+void address_interleave(struct address *a, int count);
 
 /* What of an address its text needs, in 20 bytes: each connection has two. All zero: none. */
 struct address_brief {

@@ -159,7 +159,7 @@ static bool evconnect_try(struct evconnect *c, int index) {
   int why = evconnect_open(c, index);
   bool open = why == 0;
   c->state = EVCONNECT_TRYING;
-  c->next_ns = c->next < c->count ? now_ns + EVCONNECT_FALLBACK_NS : NET_NEVER;
+  c->next_ns = c->next < c->count ? now_ns + ADDRESS_NEXT_NS : NET_NEVER;
   if (open) why = evconnect_dial(c, index);
   if (open && why == 0) {
     evconnect_win(c, index);
@@ -189,25 +189,13 @@ static void evconnect_next(struct evconnect *c) {
   else evconnect_over(c);
 }
 
-/* An address of the other family comes next to each, as long as there are any (RFC 8305, 4). */
-static void evconnect_interleave(struct evconnect *c) {
-  for (int i = 1; i < c->count; i++) {
-    int other = i;
-    while (other < c->count && c->addresses[other].address.ss_family == c->addresses[i - 1].address.ss_family) other++;
-    if (other == c->count) return;
-    struct address a = c->addresses[other];
-    memmove(&c->addresses[i + 1], &c->addresses[i], (size_t)(other - i) * sizeof a);
-    c->addresses[i] = a;
-  }
-}
-
 static void evconnect_found(void *arg, const struct address *found, int count, const struct err *why) {
   struct evconnect *c = arg;
   evresolve_free(c->lookup);
   c->lookup = NULL;
   c->count = count;
   memmove(c->addresses, found, (size_t)count * sizeof *found);
-  evconnect_interleave(c);
+  address_interleave(c->addresses, count);
   if (count == 0) {
     c->end = STREAM_UNREACHABLE;
     c->why = *why;

@@ -1,6 +1,6 @@
 /* evconnect: getting connected: names, several addresses, one timeout for all of it.
  *
- * Addresses are tried in turn, of the two families by turns; one that has not answered within EVCONNECT_FALLBACK_NS
+ * Addresses are tried in turn, of the two families by turns; one that has not answered within ADDRESS_NEXT_NS
  * goes on beside the next, and the first that is connected stays (RFC 8305).
  */
 #ifndef MQRIG_EVCONNECT_H
@@ -8,8 +8,7 @@
 
 #include "net/evstream.h"
 
-#define EVCONNECT_FALLBACK_NS 250000000 /* RFC 8305, 5 */
-#define EVCONNECT_AGAIN_NS    5000000   /* a Unix socket whose backlog is full is asked again */
+#define EVCONNECT_AGAIN_NS 5000000 /* a Unix socket whose backlog is full is asked again */
 
 struct stream *evconnect_start(struct net *n, const struct url *u, int64_t timeout_ns, struct err *err);
 

@@ -27,7 +27,9 @@ struct simdial {
   struct simend *end;
   enum simdial_state state;
   struct address addresses[ADDRESS_MAX];
-  int count, next; /* addresses[next - 1] is being tried */
+  int count, tried;         /* addresses; how many were begun, one more than once for each time */
+  int current;              /* is being tried */
+  bool failed[ADDRESS_MAX]; /* have said that it is nothing */
   struct net_timer timer;
   int64_t timeout_ns, deadline_ns; /* by its host's clock */
   int64_t found_ns;                /* by the world's: when the name is known */
@@ -62,7 +64,7 @@ static void simdial_hang_up(struct simend *e) {
 
 const struct address *simdial_called(const struct simend *e) {
   const struct simdial *d = e->dial;
-  return d && d->state == SIMDIAL_TRYING ? &d->addresses[d->next - 1] : NULL;
+  return d && d->state == SIMDIAL_TRYING ? &d->addresses[d->current] : NULL;
 }
 
 static void simdial_over(struct simdial *d) {
@@ -74,22 +76,30 @@ static void simdial_over(struct simdial *d) {
 
 static void simdial_note(struct simdial *d, int why, bool told) {
   char target[URL_PATH_MAX + 32];
-  address_full_text(&d->addresses[d->next - 1], target, sizeof target);
+  address_full_text(&d->addresses[d->current], target, sizeof target);
   d->kind = stream_end_of(why);
   if (d->count > 1) {
-    err_set(&d->why, "connecting to %.255s (%.100s, address %d of %d): %s%s", d->target, target, d->next, d->count,
-            strerror(why), oscall_mark(told));
+    err_set(&d->why, "connecting to %.255s (%.100s, address %d of %d): %s%s", d->target, target, d->current + 1,
+            d->count, strerror(why), oscall_mark(told));
   } else {
     err_set(&d->why, "connecting to %.300s: %s%s", target, strerror(why), oscall_mark(told));
   }
 }
 
-/* An address that does not answer may use up its share of the time that is left, not all of it. */
+static bool simdial_has_other(const struct simdial *d) {
+  for (int i = 0; i < d->count; i++)
+    if (i != d->current && !d->failed[i]) return true;
+  return false;
+}
+
+/* The next one is tried after the time after which the real one begins to race it; where there is none, there is all of
+ * the time. An end has one connection: what is not decided then is called again in the next round, with twice the time.
+ */
 static void simdial_set_timer(struct simdial *d) {
   struct net *n = d->end->stream.net;
-  int64_t now_ns = net_now(n), left_ns = d->deadline_ns - now_ns;
-  int to_try = d->count - d->next + 1;
-  net_timer_set(n, &d->timer, to_try > 1 && left_ns > 0 ? now_ns + left_ns / to_try : d->deadline_ns);
+  int64_t wait_ns = ADDRESS_NEXT_NS, left_ns = d->deadline_ns - net_now(n);
+  for (int round = (d->tried - 1) / d->count; round && wait_ns < left_ns; round--) wait_ns *= 2;
+  net_timer_set(n, &d->timer, simdial_has_other(d) && wait_ns < left_ns ? net_now(n) + wait_ns : d->deadline_ns);
 }
 
 static uint16_t simdial_port(struct simworld *w) {
@@ -128,7 +138,7 @@ static int simdial_ask(struct simdial *d) {
 static bool simdial_try(struct simdial *d) {
   struct simend *e = d->end, *peer = e->peer;
   struct simworld *w = simend_world(e);
-  const struct address *a = &d->addresses[d->next - 1];
+  const struct address *a = &d->addresses[d->current];
   struct address_brief called = address_brief(a);
   d->state = SIMDIAL_TRYING;
   int told = simdial_ask(d);
@@ -154,9 +164,11 @@ static bool simdial_try(struct simdial *d) {
 }
 
 static void simdial_next(struct simdial *d) {
-  while (d->next < d->count) {
-    d->next++;
+  for (int i = 0; i < d->count; i++) {
+    d->current = d->tried++ % d->count;
+    if (d->failed[d->current]) continue;
     if (simdial_try(d)) return;
+    d->failed[d->current] = true;
   }
   simdial_over(d);
 }
@@ -195,6 +207,7 @@ void simdial_refused(struct simend *e, int why) {
   struct simdial *d = e->dial;
   if (!d || d->state != SIMDIAL_TRYING) return;
   simdial_note(d, why, false);
+  d->failed[d->current] = true;
   simdial_next(d);
 }
 
@@ -234,6 +247,7 @@ struct stream *simdial_start(struct net *n, const struct url *u, int64_t timeout
   d->end = e;
   d->count = count;
   memcpy(d->addresses, found, (size_t)count * sizeof *found);
+  address_interleave(d->addresses, count);
   d->kind = STREAM_UNREACHABLE;
   d->why = why;
   d->timeout_ns = timeout_ns;

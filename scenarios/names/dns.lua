@@ -50,6 +50,29 @@ scenario("an address that refuses is passed over for the next", { tags = tags },
   t:connect { url = "tcp://two.example:" .. port(peer.url) }
 end)
 
+-- The first says nothing at all: the next does not wait for that.
+scenario("an address that does not answer is passed over for the next", { tags = tags }, function(t)
+  local peer = t:peer { url = "tcp://127.0.0.1:0" }
+  local deaf = t:peer { url = "tcp://127.0.0.2:" .. port(peer.url) }
+  deaf.down:on("accept"):no_answer()
+  t:dns("two.example"):answer("127.0.0.2", "127.0.0.1")
+  local began = t:now()
+  t:connect { url = "tcp://two.example:" .. port(peer.url) }
+  expect(t:now() - began):is_between(0.25, 2)
+end)
+
+-- Longer under way than the first round waits: 0.25 s for the one, 0.25 s for the other, then 0.5 s, and it is there.
+scenario("several addresses, all of them slow", { tags = tags, net = "sim" }, function(t)
+  local peer = t:peer { url = "tcp://127.0.0.1:0" }
+  local deaf = t:peer { url = "tcp://127.0.0.2:" .. port(peer.url) }
+  deaf.down:on("accept"):no_answer()
+  rig.net:latency "200ms"
+  t:dns("two.example"):answer("127.0.0.2", "127.0.0.1")
+  t:connect { url = "tcp://two.example:" .. port(peer.url), timeout = 4 }
+  deaf:stop()
+  t:connect { url = "tcp://two.example:" .. port(peer.url), timeout = 4 }
+end)
+
 scenario("a name that moves: a client that connects again goes where it is now", { tags = tags }, function(t)
   local first = t:peer { url = "tcp://127.0.0.1:0" }
   local second = t:peer { url = "tcp://127.0.0.2:" .. port(first.url) }

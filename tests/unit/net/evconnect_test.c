@@ -79,7 +79,7 @@ static void assert_peer(const struct seat *s, const struct places *p, const char
   assert_string_equal(stream_peer(s->stream), text);
 }
 
-/* Whoever answers first stays; each waits EVCONNECT_FALLBACK_NS for the one before it, or less where that has failed.
+/* Whoever answers first stays; each waits ADDRESS_NEXT_NS for the one before it, or less where that has failed.
  */
 static void test_race(void **state) {
   (void)state;
@@ -107,7 +107,7 @@ static void test_race(void **state) {
     UNTIL(s.opened || s.ends);
     if (!s.opened) fail_msg("%s: %s", rows[i].addresses, s.why.text);
     assert_peer(&s, &p, rows[i].winner);
-    assert_true(s.opened_ns - began_ns >= rows[i].waits * EVCONNECT_FALLBACK_NS);
+    assert_true(s.opened_ns - began_ns >= rows[i].waits * ADDRESS_NEXT_NS);
     seat_fini(&s);
     places_fini(&p);
   }
@@ -121,7 +121,7 @@ static void test_slow_one_wins(void **state) {
   places_add(&p, "127.0.0.2", true);
   stand_for("127.0.0.2 127.0.0.4");
   begin(&s, &p, PATIENCE_NS);
-  turns_for(2 * EVCONNECT_FALLBACK_NS);
+  turns_for(2 * ADDRESS_NEXT_NS);
   assert_int_equal(s.opened + s.ends, 0);
   /* What filled the backlog goes; the system asks again by itself. */
   for (int i = 0; i < 2; i++) {
@@ -160,7 +160,7 @@ static void test_none(void **state) {
   /* Given up in the middle. */
   stand_for("127.0.0.2 127.0.0.3");
   begin(&s, &p, PATIENCE_NS);
-  turns_for(EVCONNECT_FALLBACK_NS + 10 * MS);
+  turns_for(ADDRESS_NEXT_NS + 10 * MS);
   seat_fini(&s);
   places_fini(&p);
 }
