@@ -305,11 +305,17 @@ static bool simend_ask(struct simend *e, struct slice *out) {
   return !v.error;
 }
 
+/* Over TCP the other end's kernel has to answer first; over a Unix socket it is known at once that nobody is there. */
+static bool simend_is_forsaken(const struct simend *e) {
+  return e->is_unix && e->peer->released && e->peer->state >= SIMEND_OPEN;
+}
+
 /* True: there may be more to write. */
 static bool simend_write(struct simend *e, size_t *budget) {
   struct slice out = e->stream.handler->output(e->stream.arg);
   if (!simend_can_write(e) || out.size == 0) return false;
   out = slice_first(out, *budget);
+  if (!e->error && simend_is_forsaken(e)) e->error = EPIPE;
   if (!e->error && !simend_ask(e, &out) && !e->error) return false;
   if (e->error) {
     e->writing = true;

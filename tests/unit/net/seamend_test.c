@@ -1,5 +1,8 @@
 #include "worldrig.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "net/chain.h"
 
 /* How connections end, on every driver of the seam; all else is in seam_test.c. */
@@ -221,6 +224,39 @@ static void test_write_to_closed(void **state) {
   porter_close(p);
 }
 
+/* Over a Unix socket already the first write fails; what had come is handed over before that is told. */
+static void test_unix_write_to_closed(void **state) {
+  (void)state;
+  char url[100];
+  struct seat s;
+  snprintf(url, sizeof url, "unix:///tmp/seamend_test.%d", (int)getpid());
+  struct porter *p = porter_open(url);
+  net_listener_pause(p->listener, true);
+  seat_connect(&s, url, 5000 * MS);
+  UNTIL(s.opened);
+  seat_send(&s, "early");
+  UNTIL(buffer_size(&s.out) == 0);
+  net_listener_pause(p->listener, false);
+  UNTIL(p->count == 1 && seat_got(&p->seats[0]) == 5);
+  stream_pause(s.stream, true);
+  seat_send(&p->seats[0], "last words");
+  settle();
+  stream_close(p->seats[0].stream);
+  p->seats[0].stream = NULL;
+  settle();
+  seat_send(&s, "first");
+  settle();
+  assert_int_equal(buffer_size(&s.out), 5);
+  stream_pause(s.stream, false);
+  UNTIL(s.ends);
+  assert_int_equal(seat_got(&s), 10);
+  assert_int_equal(s.end, STREAM_RESET);
+  assert_true(s.writing);
+  assert_non_null(strstr(s.why.text, "Broken pipe"));
+  seat_fini(&s);
+  porter_close(p);
+}
+
 /* Closed in order: what the transport took arrives, also when it takes its time. */
 static void test_close_delivers(void **state) {
   (void)state;
@@ -335,19 +371,13 @@ static void test_close_anywhere(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    WORLDRIG_BOTH(test_reset_after_bytes),
-    WORLDRIG_BOTH(test_reset_loses_unsent),
-    WORLDRIG_BOTH(test_write_finds_reset),
-    WORLDRIG_BOTH(test_close_unread),
-    WORLDRIG_BOTH(test_half_close),
-    WORLDRIG_BOTH(test_both_closed),
-    WORLDRIG_BOTH(test_reset_behind_fin),
-    WORLDRIG_BOTH(test_write_after_fin),
-    WORLDRIG_BOTH(test_write_to_closed),
-    WORLDRIG_BOTH(test_close_delivers),
-    WORLDRIG_BOTH(test_vanish),
-    WORLDRIG_BOTH(test_chain_reset),
-    WORLDRIG_BOTH(test_close_anywhere),
+    WORLDRIG_BOTH(test_reset_after_bytes), WORLDRIG_BOTH(test_reset_loses_unsent),
+    WORLDRIG_BOTH(test_write_finds_reset), WORLDRIG_BOTH(test_close_unread),
+    WORLDRIG_BOTH(test_half_close),        WORLDRIG_BOTH(test_both_closed),
+    WORLDRIG_BOTH(test_reset_behind_fin),  WORLDRIG_BOTH(test_write_after_fin),
+    WORLDRIG_BOTH(test_write_to_closed),   WORLDRIG_BOTH(test_unix_write_to_closed),
+    WORLDRIG_BOTH(test_close_delivers),    WORLDRIG_BOTH(test_vanish),
+    WORLDRIG_BOTH(test_chain_reset),       WORLDRIG_BOTH(test_close_anywhere),
   };
   return cmocka_run_group_tests_name("seamend", tests, NULL, NULL);
 }
