@@ -133,7 +133,8 @@ function mqtt_message:sendasync(fn) end
 
 --- Declares a scenario: `fn(t)` is run with a context of its own. Options: `tags` (a text or a list), `clause` (the
 --- identifiers it is about), `timeout` (10 s), `net` ("real" or "sim": only there), `broker` ("builtin" or "mosquitto":
---- only with that), `params` (names and default values, changed by `--param`). Names are unique in a file.
+--- only with that), `transport` ("tcp": only where `--transport` is that), `params` (names and default values, changed by
+--- `--param`). Names are unique in a file.
 ---@param name string
 ---@param options? table
 ---@param fn fun(t: t)

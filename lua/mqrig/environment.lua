@@ -1,5 +1,5 @@
 -- environment: is there what a run needs? Asked before anything runs, so that the answer is one sentence and not a
--- hundred failures.
+-- hundred failures. And is it what a scenario needs?
 
 local core = require "mqrig.core"
 local show = require "mqrig.show"
@@ -72,6 +72,18 @@ local function check_url(url)
   if answer ~= "open" then
     return ("the broker %s cannot be reached: %s. Is it running, and is this its address?"):format(show.url(url),
       answer or "no answer")
+  end
+end
+
+local usual = { net = "real", broker = "builtin", transport = "tcp" }
+
+--- Nil, or why a scenario is not for a run with these settings.
+function M.lacks(scenario, settings)
+  for _, name in ipairs { "net", "broker", "transport" } do
+    local wanted = scenario[name]
+    if wanted and wanted ~= (settings[name] or usual[name]) then
+      return ("needs --%s %s"):format(name, wanted)
+    end
   end
 end
 

@@ -2,11 +2,12 @@
 --
 -- `begin(file)` opens a collector, `rig.scenario(...)` (add) puts scenarios into it, `finish()` hands them over:
 -- { name=, file=, line=, last_line=, body_line=, body_last_line=, tags={}, clause={}, timeout_s=, net=, broker=,
--- seed=, params={}, fn= }.
+-- transport=, seed=, params={}, fn= }.
 -- `line` is where the file says so at its outermost level, so that a family made by a function of the file is told
 -- apart by the lines that call it; the body's lines are those of the scenario's function.
 
 local near = require "mqrig.near"
+local transport = require "mqrig.transport"
 local units = require "mqrig.units"
 
 local M = {}
@@ -47,6 +48,7 @@ local options_known = {
   clause = list_of_texts,
   net = one_of { "real", "sim" },
   broker = one_of { "builtin", "mosquitto" },
+  transport = one_of(transport.names),
   timeout = function(value, what)
     local s, sentence = units.parse_duration(value)
     if s == 0 then

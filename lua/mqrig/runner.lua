@@ -58,15 +58,6 @@ local function seed_of(scenario, run_seed)
   return text.hash(paths.base(scenario.file) .. "\n" .. scenario.name, run_seed) & math.maxinteger
 end
 
--- Why this scenario cannot run in these surroundings; nil: it can.
-local function skip_reason(scenario, settings)
-  if scenario.net and scenario.net ~= settings.net then
-    return ("needs --net %s"):format(scenario.net)
-  elseif scenario.broker and scenario.broker ~= settings.broker then
-    return ("needs --broker %s"):format(scenario.broker)
-  end
-end
-
 local Run = {}
 Run.__index = Run
 
@@ -155,7 +146,7 @@ function Run:next_job()
         or self.settings.timeout,
     }
     self:emit("scenario_begin", { scenario = scenario, round = self.round })
-    local reason = skip_reason(scenario, self.settings)
+    local reason = environment.lacks(scenario, self.settings)
     if not reason then
       return job
     end

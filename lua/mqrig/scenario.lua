@@ -3,6 +3,7 @@
 local core = require "mqrig.core"
 local blame = require "mqrig.blame"
 local context = require "mqrig.context"
+local environment = require "mqrig.environment"
 local failure = require "mqrig.failure"
 local invariants = require "mqrig.invariants"
 local mqttapi = require "mqrig.mqttapi"
@@ -25,15 +26,6 @@ local stop_reason -- of the run that goes on
 function M.stop(sentence)
   stop_reason = sentence or "stopped"
   core.wake()
-end
-
-local function skip_reason(scenario, options)
-  local broker, net = options.broker or "builtin", options.net or "real"
-  if scenario.net and scenario.net ~= net then
-    return ("needs --net %s"):format(scenario.net)
-  elseif scenario.broker and scenario.broker ~= broker then
-    return ("needs --broker %s"):format(scenario.broker)
-  end
 end
 
 local function source_line(file, number)
@@ -323,7 +315,7 @@ end
 --- Returns { verdict = "passed" | "failed" | "skipped", reason, duration_ns, failure, timeline, logs, stopped, hash }.
 function M.run(scenario, options)
   options = options or {}
-  local reason = skip_reason(scenario, options)
+  local reason = environment.lacks(scenario, options)
   local result = { verdict = "skipped", reason = reason, duration_ns = 0, logs = {} }
   if not reason then
     local began_ns = core.now()

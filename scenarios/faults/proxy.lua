@@ -30,7 +30,8 @@ scenario("a reset of the proxy is a reset for both ends", tags, function(t)
   expect(sent:wait()):equals(mqtt.ERROR_OPERATION_INCOMPLETE)
   expect(c:wait_lost()):equals(-1)
   t:wait(function() return not peer:conn() end)
-  expect(peer:log()):contains "connection 1 ended: reset by the other end"
+  local ended = peer.url:find "^unix" and "closed" or "reset" -- a Unix socket carries no reset
+  expect(peer:log()):contains("connection 1 ended: " .. ended .. " by the other end")
   expect(#peer:received "PUBLISH"):equals(1)
 end)
 

@@ -26,7 +26,7 @@ local unloadable = {
     'scenario "x": no option "timout", did you mean "timeout"?' },
   { head .. "scenario('x', { tag = 1 }, function() end)", 3, 'no option "tag", did you mean "tags"?' },
   { head .. "scenario('x', { colour = 1 }, function() end)", 3,
-    'no option "colour", known: broker, clause, net, params, seed, tags, timeout' },
+    'no option "colour", known: broker, clause, net, params, seed, tags, timeout, transport' },
   { head .. "scenario('x', { timeout = 'soon' }, function() end)", 3,
     'a duration is seconds (0.25) or a text like "250ms"' },
   { head .. "scenario('x', { timeout = 0 }, function() end)", 3, "no scenario can end in no time" },

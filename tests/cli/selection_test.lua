@@ -162,10 +162,13 @@ says("run b.lua a.lua -x --capture never", 1, "stopped after the first failure: 
 write("needs.lua", head .. [[
 scenario("mosquitto only", { broker = "mosquitto" }, function() error "not here" end)
 scenario("simulator only", { net = "sim" }, function() error "not here" end)
+scenario("TLS only", { transport = "tls" }, function(t) t:connect() end)
 ]])
 says("run needs.lua", 0, { "skipped  needs.lua: mosquitto only: needs --broker mosquitto\n",
-  "skipped  needs.lua: simulator only: needs --net sim\n", "0 passed, 0 failed, 2 skipped\n" })
-says("run needs.lua --until-fail", 0, "0 passed, 0 failed, 2 skipped\n")
+  "skipped  needs.lua: simulator only: needs --net sim\n", "skipped  needs.lua: TLS only: needs --transport tls\n",
+  "0 passed, 0 failed, 3 skipped\n" })
+says("run needs.lua --until-fail", 0, "0 passed, 0 failed, 3 skipped\n")
+says("run needs.lua --transport tls", 0, "\n1 passed, 0 failed, 2 skipped\n")
 
 -- Listing: what would run, nothing runs.
 gives("list a.lua:5 a.lua:3", 0, "^a.lua:3: one %[fast, qos1, MQTT%-3.3.1%-2%]\na.lua:4: two %[[^\n]*\n$", "^$")

@@ -33,6 +33,7 @@ local function show_json(scenario)
   io.write(dkjson.encode({
     file = text.printable(scenario.file), line = scenario.line, name = scenario.name, tags = array(scenario.tags),
     clause = array(scenario.clause), timeout_s = scenario.timeout_s, net = scenario.net, broker = scenario.broker,
+    transport = scenario.transport,
   }, { keyorder = { "file", "line", "name" } }), "\n")
 end
 

@@ -2,7 +2,7 @@
 local rig = require "mqrig"
 local mqtt, scenario, expect = rig.mqtt, rig.scenario, rig.expect
 
-local tags = { tags = { "faults", "tcp" } }
+local tags = { tags = { "faults", "tcp" }, transport = "tcp" }
 
 local function connected(t)
   local peer = t:peer()

@@ -2,8 +2,8 @@
 -- word by word. `-p plainsocket=PATH` says where it is, if it is not installed with mqrig.
 local M = {}
 
---- Options of a scenario with that program, which needs a real network.
-M.options = { tags = { "faults", "tcp" }, net = "real", params = { plainsocket = "plainsocket" } }
+--- Options of a scenario with that program, which needs a real network and speaks plain TCP.
+M.options = { tags = { "faults", "tcp" }, net = "real", transport = "tcp", params = { plainsocket = "plainsocket" } }
 
 --- Runs the program with these words. Without it the scenario is skipped.
 function M.run(t, ...)
