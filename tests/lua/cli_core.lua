@@ -37,6 +37,9 @@ core.guarded_resume = function(_, co, ...)
   return coroutine.resume(co, ...)
 end
 function core.end_orphans() end
+function core.proxy_tls_options()
+  return {}
+end
 function core.remove_tree() end
 function core.descriptors_left()
   return 1000
