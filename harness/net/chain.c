@@ -218,6 +218,10 @@ void chain_watch(struct chain *c, void (*done)(void *arg, enum chain_end end)) {
   c->watch = done;
 }
 
+bool chain_was_reset(const struct chain *c) {
+  return c->failure && c->failure->end == STREAM_RESET;
+}
+
 const char *chain_end_text(enum stream_end end, const struct err *why) {
   if (end == STREAM_FIN) return why ? why->text : "closed by the other end";
   /* The system's word for a reset says no more than that it was one. */

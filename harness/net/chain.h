@@ -83,6 +83,9 @@ void chain_tap(struct chain *c, const struct chain_tap *t, void *arg);
 /* What `why` says of a reset that was made here, by an action or a filter, not by the other end. */
 #define CHAIN_RESET_HERE "reset by this end"
 
+/* Whether the other end has reset the stream, rather than a filter or the system having ended it. */
+bool chain_was_reset(const struct chain *c);
+
 /* The sentence for an end that the owner was told of; `why` as told. Borrowed from it, or static. */
 const char *chain_end_text(enum stream_end end, const struct err *why);
 

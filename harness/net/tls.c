@@ -370,14 +370,14 @@ static size_t tls_take(struct filter *filter, enum chain_direction d, struct sli
 }
 
 /* The stream has ended, and nobody said that it would. */
-static void tls_cut(struct tls *t, int64_t now_ns) {
+static void tls_cut(struct tls *t, const char *did, int64_t now_ns) {
   char text[200];
   const char *message = tlstext_message(t->ssl.MBEDTLS_PRIVATE(state));
   if (t->up) {
     tls_fail(t, now_ns, "the TLS connection was cut: it ended without a close_notify");
     return;
   }
-  snprintf(text, sizeof text, "the %s closed the connection in the TLS handshake%s%s%s", tls_other(t),
+  snprintf(text, sizeof text, "the %s %s the connection in the TLS handshake%s%s%s", tls_other(t), did,
            message ? ", before " : "", message ? message : "", t->heard ? "" : ": it may not speak TLS there at all");
   tls_fail(t, now_ns, text);
 }
@@ -401,7 +401,10 @@ static void tls_end(struct filter *filter, enum chain_direction d, enum chain_en
     return;
   }
   t->came = end;
-  if (end <= CHAIN_CLOSE && !t->peer_closed && !t->asked) tls_cut(t, now_ns);
+  bool reset = end == CHAIN_RESET && t->began && !t->up && chain_was_reset(filter->chain);
+  if (t->peer_closed || t->asked) return;
+  if (end <= CHAIN_CLOSE) tls_cut(t, "closed", now_ns);
+  else if (reset) tls_cut(t, "reset", now_ns);
 }
 
 static struct slice tls_give(struct filter *filter, enum chain_direction d, int64_t now_ns) {

@@ -122,5 +122,6 @@ void tlsname_call(struct err *sentence, const char *prefix) {
 }
 
 bool tlsname_is_tls(struct slice first) {
-  return first.size >= 2 && (first.data[0] == 0x15 || first.data[0] == 0x16) && first.data[1] == 3;
+  if (!first.size || (first.data[0] != 0x15 && first.data[0] != 0x16)) return false;
+  return first.size == 1 || first.data[1] == 3;
 }

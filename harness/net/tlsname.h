@@ -17,7 +17,8 @@ bool tlsname_check_message(const char *name, struct err *err);
  * prefix begins with it. NULL: as it is. */
 void tlsname_call(struct err *sentence, const char *prefix);
 
-/* The start of an alert or a handshake, where a packet should be: the other end wants TLS. */
+/* The start of an alert or a handshake, where a packet should be: the other end wants TLS. No packet begins like that:
+ * CONNECT has no flags. */
 bool tlsname_is_tls(struct slice first);
 
 #endif

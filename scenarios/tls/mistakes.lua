@@ -114,3 +114,15 @@ scenario("TLS on a port with plain MQTT", tags, function(t)
   expect(c:try_connect()):equals(mqtt.FAILURE)
   expect(told(t)):contains "it may not speak TLS there at all"
 end)
+
+scenario("a reset in the handshake", tags, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local stall = peer.down:on("tls"):first():stall_at "ServerHello"
+  local c = t:client { broker = peer, tls = { ca = pki.ca } }
+  local result = t:spawn(c.try_connect, c)
+  stall:wait()
+  peer:conn():rst()
+  expect(result:join()):equals(mqtt.FAILURE)
+  expect(told(t)):contains "the server reset the connection in the TLS handshake, before ServerHello"
+end)
