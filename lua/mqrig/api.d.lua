@@ -1281,7 +1281,8 @@ function fault.is_distribution(value) end
 
 --- `local net = rig.net`: what only a simulated network can do (`--net sim`); on a real one each of these ends the scenario
 --- as skipped. A node is a client, raw client, peer, broker or proxy of the scenario, or its name; where a list of
---- nodes is given, what is said holds for each pair. What is not told otherwise takes 50 to 100 us on every way.
+--- nodes is given, what is said holds for each pair. A name may be of a node that is made later; one that there never was
+--- fails the scenario. What is not told otherwise takes 50 to 100 us on every way.
 ---@class net
 local net = {}
 rig.net = net

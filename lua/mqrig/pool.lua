@@ -107,6 +107,8 @@ local function on_exit(self, member, status, signal)
   elseif member.killed then
     self.rubbish = true
     finish(self, member, failed(member.killed, member, { interrupted = member.interrupted }))
+  elseif self.stopping and status == 0 then -- it was told to go before it had begun
+    finish(self, member, failed(self.stop_sentence, member, { interrupted = member.interrupted }))
   else
     local message = ("the worker process that ran it %s"):format(describe_end(status, signal))
     self.rubbish = true

@@ -120,6 +120,7 @@ local function unmet_failure(t)
   if handle then
     return { message = why, file = handle.file, line = handle.line }
   end
+  return simulation.stranger()
 end
 
 -- Runs fn(...) as the only task of interest; returns nil or its failure. In simulation there is a limit on real time

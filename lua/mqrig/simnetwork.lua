@@ -29,6 +29,9 @@ local function host_of(node, what)
   if type(name) ~= "string" then
     blame.raise(("%s takes a client, a peer, a broker, a proxy, or a name, not %s"):format(what, show.value(node)))
   end
+  if type(node) == "string" then
+    simulation.mention(node, what)
+  end
   return simulation.host(name)
 end
 

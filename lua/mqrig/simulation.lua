@@ -6,6 +6,7 @@
 local core = require "mqrig.core"
 local blame = require "mqrig.blame"
 local failure = require "mqrig.failure"
+local near = require "mqrig.near"
 local sandbox = require "mqrig.sandbox"
 
 local M = {}
@@ -14,7 +15,9 @@ M.REAL_S = 60 -- of real time, for a scenario in simulation, unless told otherwi
 M.HOST_MAX = 63 -- bytes of a host's name
 M.WAITING_MAX = 8 -- lines about what waits
 
-local current -- { scenario=, kept=, tasks=fn() } of the scenario that runs in simulation
+-- Of the scenario that runs in simulation: { scenario=, kept=, tasks=fn(), homes= { name of a host = as it was given },
+-- mentioned= { { name=, what=, file=, line= }, ... } }.
+local current
 
 --- Whether the scenario that runs is simulated.
 function M.is_on()
@@ -68,8 +71,27 @@ function M.at(name, f, ...)
   if not current then
     return f(...)
   end
-  core.sim.at(M.host(name))
+  local host = M.host(name)
+  current.homes[host] = name
+  core.sim.at(host)
   return back(pcall(f, ...))
+end
+
+--- A node is called by its name, by `what`; it may be made later.
+function M.mention(name, what)
+  local file, line = blame.where()
+  table.insert(current.mentioned, { name = name, what = what, file = file, line = line })
+end
+
+--- What was said of a node that there never was, { message, file, line }, or nil.
+function M.stranger()
+  for _, one in ipairs(current and current.mentioned or {}) do
+    if not current.homes[M.host(one.name)] then
+      local hint = near.suggest(one.name, near.keys(current.homes))
+      local message = ('%s: there was no node "%s"%s'):format(one.what, one.name, hint and ", " .. hint or "")
+      return { message = message, file = one.file, line = one.line }
+    end
+  end
 end
 
 failure.more_about_late = function()
@@ -79,7 +101,7 @@ end
 --- Begins the world of a scenario. `options`: seed, and what core.sim.enter takes.
 function M.enter(scenario, options)
   core.sim.enter { seed = options.seed, whole = options.whole, in_order = options.in_order }
-  current = { scenario = scenario, kept = {} }
+  current = { scenario = scenario, kept = {}, homes = {}, mentioned = {} }
   sandbox.begin(options.seed, M.refuse, options.log or print)
 end
 
@@ -120,7 +142,8 @@ function M.deadlock()
   if #lines > M.WAITING_MAX then
     lines = table.move(lines, 1, M.WAITING_MAX, 1, { [M.WAITING_MAX + 1] = ("%d more"):format(#lines - M.WAITING_MAX) })
   end
-  return "deadlock: nothing can happen any more, and these wait: " .. table.concat(lines, "; ")
+  return "deadlock: nothing can happen any more" .. (#lines > 0 and ", and these wait: " or "")
+    .. table.concat(lines, "; ")
 end
 
 return M

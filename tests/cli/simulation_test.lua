@@ -141,6 +141,13 @@ scenario("clocks", { timeout = "1m" }, function(t)
   clock "c1":drift(1, 100)
   expect(c:wait_lost { within = 10 }):equals(-1)
 end)
+scenario("named before it is there", function(t)
+  net:latency("100ms", "later", "broker")
+  local c = t:connect { name = "later" }
+  local began = t:now()
+  c:publish("a", "b", { qos = 1 })
+  expect(t:now() - began):is_between(0.2, 0.201)
+end)
 scenario("misuse", { net = "sim" }, function(t)
   t:client()
   expect(function() net:partition(nil, t.broker) end):raises "net:partition takes"
@@ -150,10 +157,19 @@ scenario("misuse", { net = "sim" }, function(t)
   expect(function() clock("c1"):jump "soon" end):raises "clock:jump"
 end)
 ]])
-says("run --net sim --seed 2 --twice controls.lua", 0, "6 passed, 0 failed, 0 skipped")
-out = says("run controls.lua", 0, "0 passed, 0 failed, 6 skipped")
+says("run --net sim --seed 2 --twice controls.lua", 0, "7 passed, 0 failed, 0 skipped")
+out = says("run controls.lua", 0, "0 passed, 0 failed, 7 skipped")
 assert(out:find("net:partition exists in simulation only, and this is a real network (--net sim) (controls.lua:6)", 1, true),
   out)
+
+write("nobody.lua", head .. [[
+scenario("nobody", function(t)
+  local c = t:connect { name = "alice" }
+  rig.net:partition("alicee", t.broker)
+  c:publish("a", "b", { qos = 1 })
+end)
+]])
+out = says("run --net sim --capture never nobody.lua", 1, { "nobody.lua:5", 'net:partition: there was no node "alicee", did you mean "alice"?' })
 
 -- Nothing can happen any more: a failure with what waits.
 write("stuck.lua", head .. [[
@@ -164,11 +180,13 @@ scenario("deadlock", function(t)
   t:spawn(function() c:wait_received("PUBLISH", { within = "1h" }) end)
   c:publish("a", "b", { qos = 1 })
 end)
+scenario("a condition", function(t) t:wait(function() return false end) end)
 scenario("for ever", function(t)
   t:await(function() end, { within = "2h" })
 end)
 ]])
-failures = program.failures(gives("run --net sim --capture never stuck.lua", 1, "0 passed, 2 failed"))
+failures = program.failures(gives("run --net sim --capture never stuck.lua", 1, "0 passed, 3 failed"))
+assert(failures["a condition"]:find "any more\n", failures["a condition"])
 for _, piece in ipairs { "within 5 s", "deadlock: nothing can happen any more", "awaits PUBLISH", "stuck.lua:7" } do
   assert(failures.deadlock:find(piece, 1, true), failures.deadlock)
 end

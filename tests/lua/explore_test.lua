@@ -111,6 +111,44 @@ shrink.run(assert(case_.parse { "fault c1 rule up PUBLISH rst" }), function()
 end)
 assert(tried < 5, tried)
 
+-- Who ends a run while a failure is being shrunk gets it as far as it is. What was told to end has not failed.
+local explorer = require "mqrig.explore.explorer"
+local reported = {}
+function core.make_directory()
+  return nil, "no files here"
+end
+local running = explorer.new({ out = "none", shrink = true, given = {}, net = "sim", timeout = 1, real_timeout = 1 }, {
+  scenarios = { { name = "some", file = "some.lua" } },
+  job = function(number)
+    return { scenario = 1, seed = number }
+  end,
+  name = function()
+    return "some"
+  end,
+  script = function()
+    return "some.lua:1"
+  end,
+}, {
+  event = function(_, _, e)
+    reported[#reported + 1] = e
+  end,
+})
+local function failed_with(lines)
+  return { verdict = "failed", case = lines, failure = { message = "it fails" }, logs = {} }
+end
+running:take_result(running:next_job(), failed_with(case_.lines(draw.case(7))))
+local candidate = running:next_job()
+assert(candidate.shrinking == 1 and #candidate.case < #case_.lines(draw.case(7)))
+running:take_result(candidate, failed_with())
+candidate = running:next_job()
+running.ended = "interrupted"
+running:take_result(candidate, { verdict = "failed", interrupted = true, failure = { message = "interrupted" } })
+running:report_unfinished()
+assert(running.done == 1 and running.failed == 1 and #reported == 1)
+assert(reported[1].result.logs[#reported[1].result.logs]:find "^shrunk from %d+ lines to %d+ in 2 runs, and no further")
+running:report_unfinished()
+assert(#reported == 1)
+
 -- Replay files.
 local replay = { build = "0.0.0", script = "campaign", seed = 7, net = "sim", timeout = 600.5, case = draw.case(7),
   param = { { "n", "3" }, { "name", "a=b c" } }, failure = "inv-08 resume: c1" }

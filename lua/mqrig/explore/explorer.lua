@@ -38,7 +38,7 @@ end
 function M.new(settings, workload, reports)
   return setmetatable({
     settings = settings, workload = workload, reports = reports, number = 0, done = 0, failed = 0, skipped = 0,
-    failures = {}, covered = coverage.new(), shrinking = {},
+    began_ns = core.now(), covered = coverage.new(), shrinking = {},
   }, Explorer)
 end
 
@@ -115,7 +115,7 @@ local function write_failure(self, job, result, case, shrunk)
   if shrunk then
     result.logs = case_.lines(case)
     table.insert(result.logs, ("shrunk from %d lines to %d in %d runs%s"):format(shrunk.lines, #result.logs, shrunk.runs,
-      shrunk.cut and ", as many as there may be: less might do" or ""))
+      shrunk.cut and ", and no further: less might do" or ""))
   end
   return files[1] and again_command(self, files[1])
 end
@@ -135,14 +135,15 @@ end
 local function begin_shrinking(self, job, result)
   local s = { number = #self.shrinking + 1, job = job, result = result, kind = M.kind_of(result.failure) }
   s.due_ns = core.now() + M.SHRINK_S * 1000000000
+  s.shrunk = { lines = #job.case, runs = 0 }
   s.thread = coroutine.wrap(function()
-    local shrunk = { lines = #job.case }
-    local case
-    case, shrunk.runs = shrink.run(assert(case_.parse(job.case)), function(candidate)
+    local shrunk = s.shrunk
+    local case = shrink.run(assert(case_.parse(job.case)), function(candidate)
       if core.now() >= s.due_ns then
         shrunk.cut = true
         return false
       end
+      shrunk.runs = shrunk.runs + 1
       s.candidate, s.running = candidate, false
       return coroutine.yield()
     end)
@@ -152,6 +153,16 @@ local function begin_shrinking(self, job, result)
   end)
   self.shrinking[s.number] = s
   s.thread()
+end
+
+--- Reports what is not shrunk to its end, as far as it is: the run has been ended.
+function Explorer:report_unfinished()
+  for _, s in ipairs(self.shrinking) do
+    if not s.over then
+      s.candidate, s.over, s.shrunk.cut = nil, true, true
+      report(self, s.job, s.result, assert(case_.parse(s.job.case)), s.shrunk)
+    end
+  end
 end
 
 local function take_candidate(self, job, result)
@@ -178,14 +189,16 @@ local function show_progress(self)
 end
 
 function Explorer:take_result(job, result)
-  if job.shrinking then
+  if result.interrupted and self.ended then
+    return
+  elseif job.shrinking then
     return take_candidate(self, job, result)
   end
   self.done = self.done + 1
   self.covered:add(result.coverage)
   if result.verdict == "skipped" then
     self.skipped = self.skipped + 1
-  elseif result.verdict == "failed" and not (result.interrupted and self.ended) then
+  elseif result.verdict == "failed" then
     self.failed = self.failed + 1
     job.case = result.case or job.case
     if job.case and self.settings.shrink and self.failed <= M.FAILURES_MAX then
@@ -239,6 +252,7 @@ function Explorer:run()
   self.due_ns = self.settings.for_s and self.began_ns + math.floor(self.settings.for_s * 1e9)
   self.pool = make_pool(self)
   loop(self)
+  self:report_unfinished()
   self.seconds = (core.now() - self.began_ns) / 1e9
   if self.trouble then
     runner.complain(self.trouble)
