@@ -7,6 +7,8 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "fault/rule_fields.h"
+#include "fault/tlsrule.h"
 #include "net/tlsconfig.h"
 
 /* Connections are up, then gone: the memory of those is freed once no handler runs. */
@@ -141,8 +143,13 @@ static const struct relay_handler proxy_relay = {
   .blind = proxy_relay_blind,
 };
 
+/* What firings of the proxy's rules carry for the connection, once it is known. */
+static void *proxy_firing_tag(struct proxy_conn *c) {
+  return c->proxy->options.scope ? c->tag : c;
+}
+
 static void proxy_join_conn(struct proxy_conn *c) {
-  relay_join(c->relay, c->proxy->scope, c->proxy->options.scope ? c->tag : c);
+  relay_join(c->relay, c->proxy->scope, proxy_firing_tag(c));
 }
 
 /* What rules say to a connection that is to be: first those on "accept", then those on "connect". */
@@ -173,12 +180,31 @@ static struct transport_options proxy_server(const struct proxy *p, const struct
   return (struct transport_options){ .tls = listen->tls ? p->options.tls : NULL };
 }
 
-static void proxy_wrap(struct proxy *p, struct proxy_conn *c) {
+/* What is to go wrong with the TLS of each end; NULL: nothing. */
+struct proxy_wrong {
+  struct tlsrule *client, *upstream;
+};
+
+static struct tlsrule *proxy_ask_tls(struct proxy *p, const struct url *u, unsigned end) {
+  return u->tls ? tlsrule_new(p->scope, end, p->net, NULL) : NULL;
+}
+
+static struct proxy_wrong proxy_wrap(struct proxy *p, struct proxy_conn *c) {
   const struct proxy_options *o = &p->options;
-  const struct transport_options server = proxy_server(p, &o->listen),
-                                 client = { .tls = o->upstream.tls ? o->upstream_tls : NULL };
+  struct proxy_wrong wrong = { proxy_ask_tls(p, &o->listen, RULE_DOWN), proxy_ask_tls(p, &o->upstream, RULE_UP) };
+  struct transport_options server = proxy_server(p, &o->listen),
+                           client = { .tls = o->upstream.tls ? o->upstream_tls : NULL };
+  struct tls_orders down, up;
+  if (wrong.client) down = tlsrule_orders(wrong.client), server.orders = &down;
+  if (wrong.upstream) up = tlsrule_orders(wrong.upstream), client.orders = &up;
   bool wrapped = relay_wrap(c->relay, &o->listen, &server, &o->upstream, &client, NULL);
   assert(wrapped); /* its URLs were looked at */
+  return wrong;
+}
+
+static void proxy_tag_wrong(struct proxy_conn *c, struct proxy_wrong wrong) {
+  if (wrong.client) wrong.client->conn = proxy_firing_tag(c);
+  if (wrong.upstream) wrong.upstream->conn = proxy_firing_tag(c);
 }
 
 static void proxy_accepted(void *arg, struct stream *s) {
@@ -190,9 +216,10 @@ static void proxy_accepted(void *arg, struct stream *s) {
   c->began_ns = net_now(p->net);
   snprintf(c->client, sizeof c->client, "%s", stream_peer(s));
   c->relay = relay_new(p->net, s, &proxy_relay, c);
-  proxy_wrap(p, c);
+  struct proxy_wrong wrong = proxy_wrap(p, c);
   list_append(&p->up, &c->node);
   if (p->handler.accepted) p->handler.accepted(p->arg, c);
+  if (c->relay) proxy_tag_wrong(c, wrong);
   if (!p->dead && c->relay) proxy_begin(p, c);
   proxy_leave(p);
 }
@@ -241,6 +268,12 @@ static bool proxy_mute(void *arg, bool muted, struct err *err) {
   return true;
 }
 
+static void proxy_set_place(struct proxy *p) {
+  unsigned tls = (p->options.listen.tls ? RULE_DOWN : 0) | (p->options.upstream.tls ? RULE_UP : 0);
+  scope_set_place(
+      p->scope, &(struct scope_place){ .name = "a proxy", .upstream = true, .tls = tls, .mute = proxy_mute, .arg = p });
+}
+
 struct proxy *proxy_new(struct net *n, const struct proxy_options *options, const struct proxy_handler *handler,
                         void *arg, struct err *err) {
   struct proxy *p = mem_zero(sizeof *p);
@@ -253,7 +286,7 @@ struct proxy *proxy_new(struct net *n, const struct proxy_options *options, cons
   if (handler) p->handler = *handler;
   p->arg = arg;
   p->scope = options->scope ? options->scope : scope_new(options->seed, proxy_fired, p);
-  scope_set_place(p->scope, &(struct scope_place){ .name = "a proxy", .upstream = true, .mute = proxy_mute, .arg = p });
+  proxy_set_place(p);
   list_init(&p->up);
   list_init(&p->gone);
   if (proxy_check(p, &options->listen, &options->upstream, err) && (options->disabled || proxy_enable(p, err)))
@@ -292,6 +325,7 @@ bool proxy_set_upstream(struct proxy *p, const struct url *u, struct err *err) {
   if (!proxy_need_trust(p, u, err)) return false;
   if (proxy_is_same(&p->options.listen, u)) return err_set(err, "the upstream is the proxy itself");
   p->options.upstream = *u;
+  proxy_set_place(p);
   return true;
 }
 
@@ -354,9 +388,11 @@ bool proxy_move(struct proxy *p, const struct url *listen, const struct url *ups
   proxy_disable(p, false);
   p->options.listen = *listen;
   p->options.upstream = *upstream;
+  proxy_set_place(p);
   if (!enabled || proxy_enable(p, err)) return true;
   p->options.listen = old_listen;
   p->options.upstream = old_upstream;
+  proxy_set_place(p);
   proxy_enable(p, NULL);
   return false;
 }

@@ -12,6 +12,11 @@
 
 #define RULE_TEXT_MAX 4096 /* with the terminator */
 
+/* Directions. */
+#define RULE_UP   1u
+#define RULE_DOWN 2u
+#define RULE_BOTH (RULE_UP | RULE_DOWN)
+
 struct rule; /* its fields are listed in rule_fields.h, for the engine */
 
 /* What a script adds. `where` is a selector (rules that have it get the word `where`), `rewrite` is what that action

@@ -5,9 +5,6 @@
 #include "fault/rule.h"
 #include "fault/words.h"
 
-#define RULE_UP         1u
-#define RULE_DOWN       2u
-#define RULE_BOTH       (RULE_UP | RULE_DOWN)
 #define RULE_CALL(call) (1u << (call))
 #define RULE_ANY        0xffffu /* in `types`: also the reserved type 0 */
 

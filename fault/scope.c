@@ -177,6 +177,9 @@ static bool scope_accepts_tls(const struct scope *s, const struct rule *r, struc
   const char *name = s->place.name ? s->place.name : "this place";
   if (r->place != WORDS_TLS) return true;
   if (!s->place.tls) return err_set(err, "`tls` cannot be done: %s has no TLS of its own", name);
+  if (!(s->place.tls & r->directions))
+    return err_set(err, "`tls` cannot be done: %s has no TLS of its own %s", name,
+                   r->directions == RULE_UP ? "towards the upstream" : "towards clients");
   if (action->word == WORDS_CERT && !s->place.shows_cert)
     return err_set(err,
                    "`cert` cannot be done: %s shows the certificate of its option tls, as in tls = "

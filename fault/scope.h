@@ -46,11 +46,12 @@ bool scope_has_calls(const struct scope *s); /* there is one that a hook (syscal
 /* What the place can do, so that a rule that it cannot is refused with a sentence. Without it everything is allowed but
  * dead_upstream, no_answer on accept, and own system calls. */
 struct scope_place {
-  const char *name;                                     /* "a client's link" */
-  bool never_connects, never_accepts;                   /* rules on connect, on accept would never be asked */
-  uint32_t calls;                                       /* a bit for each enum oscall that a hook is asked about */
-  bool tls, shows_cert;                                 /* its connections may be TLS; and show any certificate */
-  bool upstream;                                        /* asks on SCOPE_DEAD_UPSTREAM */
+  const char *name;                   /* "a client's link" */
+  bool never_connects, never_accepts; /* rules on connect, on accept would never be asked */
+  uint32_t calls;                     /* a bit for each enum oscall that a hook is asked about */
+  unsigned tls;    /* directions in which a rule on `tls` means an end of its connections; 0: none is TLS */
+  bool shows_cert; /* that end shows any certificate */
+  bool upstream;   /* asks on SCOPE_DEAD_UPSTREAM */
   bool (*mute)(void *arg, bool muted, struct err *err); /* the listener answers nobody any more; NULL: no listener */
   void *arg;
 };

@@ -51,12 +51,17 @@ static enum tlsrule_action tlsrule_obey(struct tlsrule *t, const struct rule_ter
   }
 }
 
-static bool tlsrule_ask(struct tlsrule *t) {
+static bool tlsrule_means(const struct scope *s, const struct rule *r, unsigned end) {
+  unsigned ends = r->directions & s->place.tls;
+  return r->place == WORDS_TLS && (!end || end == (ends & RULE_DOWN ? RULE_DOWN : ends));
+}
+
+static bool tlsrule_ask(struct tlsrule *t, unsigned end) {
   bool any = false;
   struct scope *s = t->scope;
   for (size_t i = 0; i < s->count; i++) {
     struct scope_rule *r = s->rules[i];
-    if (r->removed || r->rule->place != WORDS_TLS) continue;
+    if (r->removed || !tlsrule_means(s, r->rule, end)) continue;
     if (!select_counts(r, &r->all, &(struct select_moment){ 0 })) continue;
     enum tlsrule_action action = tlsrule_obey(t, rule_action(r->rule));
     if (action < TLSRULE_ACTIONS) t->rules[action] = r;
@@ -65,19 +70,20 @@ static bool tlsrule_ask(struct tlsrule *t) {
   return any;
 }
 
-struct tlsrule *tlsrule_new(struct scope *s, const struct net *n, void *conn) {
+struct tlsrule *tlsrule_new(struct scope *s, unsigned end, const struct net *n, void *conn) {
   struct tlsrule *t = mem_zero(sizeof *t);
   t->scope = s;
   t->net = n;
   t->conn = conn;
+  t->up = end != RULE_DOWN;
   scope_gain_hook(s);
-  if (tlsrule_ask(t)) return t;
+  if (tlsrule_ask(t, end)) return t;
   tlsrule_free(t);
   return NULL;
 }
 
 void tlsrule_done(struct tlsrule *t, enum tlsrule_action action) {
-  struct scope_firing f = { .conn = t->conn, .up = true, .at_ns = net_now(t->net) };
+  struct scope_firing f = { .conn = t->conn, .up = t->up, .at_ns = net_now(t->net) };
   scope_enter_call(t->scope);
   scope_fire(t->rules[action], &t->rules[action]->all, &f);
   scope_leave_call(t->scope);
@@ -87,4 +93,30 @@ void tlsrule_free(struct tlsrule *t) {
   if (!t) return;
   scope_lose_hook(t->scope);
   free(t);
+}
+
+static void tlsrule_order_done(void *arg, enum tls_order order) {
+  static const enum tlsrule_action actions[TLS_ORDERS] = {
+    [TLS_STALL] = TLSRULE_STALL,
+    [TLS_ALERT] = TLSRULE_ALERT,
+    [TLS_CLOSE] = TLSRULE_CLOSE,
+  };
+  tlsrule_done(arg, actions[order]);
+}
+
+static void tlsrule_order_free(void *arg) {
+  tlsrule_free(arg);
+}
+
+struct tls_orders tlsrule_orders(struct tlsrule *t) {
+  return (struct tls_orders){
+    .stall_at = t->stall_at,
+    .stall_ns = t->stall_ns,
+    .alert = t->alert,
+    .alert_at = t->alert_at,
+    .close_without_notify = t->close_without_notify,
+    .done = tlsrule_order_done,
+    .free = tlsrule_order_free,
+    .arg = t,
+  };
 }

@@ -9,7 +9,7 @@ local EDGES = {
   ["harness/net"] = { "base" },
   ["harness/host"] = { "base", "mqtt", "net" },
   ["harness/bind"] = { "base", "mqtt", "net", "host", "fault" },
-  ["fault"] = { "base", "mqtt", "net/net.h", "net/chain.h", "net/tlsname.h", "net/pki.h", "net/transport.h", "net/tlsconfig.h", "net/http.h", "net/oscall.h", "net/pcapng.h", "net/segment.h" },
+  ["fault"] = { "base", "mqtt", "net/net.h", "net/chain.h", "net/tlsname.h", "net/pki.h", "net/transport.h", "net/tls.h", "net/tlsconfig.h", "net/http.h", "net/oscall.h", "net/pcapng.h", "net/segment.h" },
   ["harness"] = { "bind" },
 }
 

@@ -294,7 +294,7 @@ static struct oscall_hook *lclient_calls(void *arg) {
 }
 
 static const struct scope_place lclient_place = {
-  .tls = true,
+  .tls = RULE_BOTH,
   .name = "a client's link",
   .never_accepts = true,
   .calls = 1u << OSCALL_SOCKET | 1u << OSCALL_CONNECT | LSCOPE_CALLS,

@@ -342,7 +342,7 @@ static int lpeer_new(lua_State *L) {
   luaL_setmetatable(L, LPEER);
   p->scope = lscope_new(L, p, lpeer_each);
   scope_set_place(lscope_engine(p->scope), &(struct scope_place){ .name = "a peer",
-                                                                  .tls = u.tls,
+                                                                  .tls = u.tls ? RULE_BOTH : 0,
                                                                   .shows_cert = true,
                                                                   .never_connects = true,
                                                                   .calls = 1u << OSCALL_ACCEPT | LSCOPE_CALLS,

@@ -168,35 +168,13 @@ enum scope_entry lscope_enter(struct lscope *s, bool accept, int64_t *delay_ns) 
   return scope_enter(s->scope, accept, net_now(s->world->net), delay_ns);
 }
 
-static void lscope_tls_done(void *arg, enum tls_order order) {
-  static const enum tlsrule_action actions[TLS_ORDERS] = {
-    [TLS_STALL] = TLSRULE_STALL,
-    [TLS_ALERT] = TLSRULE_ALERT,
-    [TLS_CLOSE] = TLSRULE_CLOSE,
-  };
-  tlsrule_done(arg, actions[order]);
-}
-
-static void lscope_tls_free(void *arg) {
-  tlsrule_free(arg);
-}
-
 bool lscope_tls(struct lscope *s, uint32_t who, struct tls_orders *to, const char **cert) {
-  struct tlsrule *t = tlsrule_new(s->scope, s->world->net, (void *)(uintptr_t)who);
+  struct tlsrule *t = tlsrule_new(s->scope, 0, s->world->net, (void *)(uintptr_t)who);
   *cert = NULL;
   if (!t) return false;
   if (t->cert) tlsrule_done(t, TLSRULE_CERT);
   *cert = t->cert;
-  *to = (struct tls_orders){
-    .stall_at = t->stall_at,
-    .stall_ns = t->stall_ns,
-    .alert = t->alert,
-    .alert_at = t->alert_at,
-    .close_without_notify = t->close_without_notify,
-    .done = lscope_tls_done,
-    .free = lscope_tls_free,
-    .arg = t,
-  };
+  *to = tlsrule_orders(t);
   return true;
 }
 

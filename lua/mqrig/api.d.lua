@@ -180,7 +180,8 @@ function t:peer(options) end
 --- upstream cannot be reached is reset, with `closes = true` it sees an end of file. An upstream with TLS is reached
 --- through it, unseen: rules on packets see none, and the proxy's log says so; with `tls` (a server's) and `upstream_tls`
 --- (a client's) TLS ends at the proxy and begins anew, and rules see packets; with `upstream_tls` alone its clients need
---- none. WebSocket ends and begins at the proxy; `url` and `upstream` may be of different schemes.
+--- none. WebSocket ends and begins at the proxy; `url` and `upstream` may be of different schemes. Rules on "tls" are
+--- about the TLS that ends at the proxy: `proxy.down` towards clients, `proxy.up` towards the upstream.
 ---@param options? { upstream: broker|peer|proxy|string, url: string, name: string, connect_timeout: duration, closes: boolean, accept_max: integer, send_buffer: integer, receive_buffer: integer, tls: tls_options, upstream_tls: tls_options }
 ---@return proxy
 function t:proxy(options) end

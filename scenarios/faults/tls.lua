@@ -150,3 +150,33 @@ scenario("rules on TLS that cannot be are refused where they are said", { tags =
   expect(function() c.link.up:on("tls"):cert("expired") end):raises 'pki:faulty%("expired", "client"%)'
   expect(function() t:peer({ transport = "tcp" }).down:on("tls"):cert("expired") end):raises "has no TLS of its own"
 end)
+
+scenario("a proxy that ends TLS does it wrong, towards its clients and towards the broker", { tags = { "tls", "faults" } },
+  function(t)
+    local pki = t:pki()
+    local peer = t:peer { tls = pki.server }
+    local proxy = t:proxy { upstream = peer, tls = pki.server, upstream_tls = { ca = pki.ca } }
+    local c = t:client { url = proxy.url, tls = { ca = pki.ca } }
+    local down = proxy.both:on("tls"):first():alert("internal_error", "ServerHello")
+    expect(c:try_connect()):equals(mqtt.FAILURE)
+    expect(told(t)):contains "the server refused the TLS handshake: TLS alert internal_error"
+    local up = proxy.up:on("tls"):first():alert("access_denied")
+    expect(c:try_connect()):equals(mqtt.FAILURE)
+    t:wait(function()
+      return peer:log():find("the client ended the connection: TLS alert access_denied", 1, true)
+    end)
+    expect(down.fired + up.fired):equals(2)
+    c:connect()
+  end)
+
+scenario("a proxy has rules on tls only where it has TLS", { tags = { "tls", "faults" } }, function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local plain = t:proxy { upstream = peer }
+  expect(function() plain:on("tls"):alert "internal_error" end):raises "a proxy has no TLS of its own"
+  local half = t:proxy { upstream = peer, upstream_tls = { ca = pki.ca } }
+  expect(function() half.down:on("tls"):alert "internal_error" end):raises "has no TLS of its own towards clients"
+  expect(function() half.up:on("tls"):cert "expired" end):raises "shows the certificate of its option tls"
+  half:on("tls"):stall_at("ClientKeyExchange", 0.01)
+  t:connect { url = half.url }
+end)

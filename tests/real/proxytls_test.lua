@@ -137,6 +137,21 @@ each("TLS that goes through is left alone, and who has rules on packets is told"
   expect(p.stdout):contains "firings 0"
 end)
 
+each("rules on tls are about the TLS that ends here", function(t, run)
+  local ca = os.tmpname()
+  local p = run("ssl://127.0.0.1:0", t:mosquitto().url, "--tls-ca-out", ca, "--fault",
+    "down tls first alert internal_error ServerHello")
+  local port = port_of(p)
+  expect(publish(t, port, "--cafile", ca):wait()):differs(0)
+  p:wait_output "#1 !! down tls first alert internal_error ServerHello"
+  expect(publish(t, port, "--cafile", ca):wait()):equals(0)
+  ends(p)
+  os.remove(ca)
+  local none = run("127.0.0.1:0", "127.0.0.1:1", "--fault", "down tls alert internal_error")
+  expect(none:wait()):equals(2)
+  expect(none.output):contains "a proxy has no TLS of its own"
+end)
+
 each("WebSocket at one end", function(t, run)
   local p = run("ws://127.0.0.1:0/mqtt", t:mosquitto().url, "--fault", "down PUBACK first drop")
   local c = t:connect { url = ("ws://127.0.0.1:%s/mqtt"):format(port_of(p)) }
