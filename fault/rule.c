@@ -62,7 +62,8 @@ void rule_set_hooks(struct rule *r, const struct rule_hooks *hooks) {
 
 static void rule_print_direction(const struct rule *r, struct printer *to) {
   static const char *const names[] = { "", "up ", "down ", "both " };
-  if (r->place & (WORDS_ENTRY | WORDS_CALLS | WORDS_TLS)) return;
+  if (r->place & (WORDS_ENTRY | WORDS_CALLS)) return;
+  if (r->place == WORDS_TLS && r->directions == RULE_BOTH) return;
   printer_put(to, "%s", names[r->directions]);
 }
 
