@@ -71,6 +71,7 @@ struct tls_fuzz_end {
   size_t given, got, quota;
   enum chain_end told, stream; /* to its owner; what its stream is to end with */
   bool ended;                  /* its stream has */
+  bool closes;                 /* it may say close_notify */
 };
 
 struct tls_fuzz {
@@ -118,7 +119,7 @@ static void tls_fuzz_open(struct tls_fuzz *z, unsigned flags, struct tlsconfig *
     bool ordered = (flags & TLS_FUZZ_ORDERS) && i == (flags & TLS_FUZZ_SERVER);
     if (ordered) orders = tls_fuzz_orders(&z->script);
     z->touched |= ordered;
-    *e = (struct tls_fuzz_end){ .quota = flags & TLS_FUZZ_MUCH ? 40000 : 40 };
+    *e = (struct tls_fuzz_end){ .quota = flags & TLS_FUZZ_MUCH ? 40000 : 40, .closes = ordered };
     e->f = tls_new(&(struct tls_options){ .config = configs[i], .host = "localhost", .port = 1, .orders = &orders });
     buffer_init(&e->way, 1u << 24);
     buffer_init(&e->held, 1u << 20);
@@ -135,7 +136,8 @@ static void tls_fuzz_close(struct tls_fuzz *z) {
   }
 }
 
-/* What came out for the owner is what the other end's owner said, no more, and in order; and the end stays. */
+/* What came out for the owner is what the other end's owner said, no more, and in order. It is told of an end in order
+ * only where the other end said so, and the end stays. */
 static void tls_fuzz_look(struct tls_fuzz *z, int end) {
   struct tls_fuzz_end *e = &z->ends[end];
   struct slice in = e->f->ops->give(e->f, CHAIN_IN, z->now_ns);
@@ -145,6 +147,7 @@ static void tls_fuzz_look(struct tls_fuzz *z, int end) {
   if (in.size) e->f->ops->gave(e->f, CHAIN_IN, in.size, z->now_ns);
   enum chain_end told = e->f->ops->ends(e->f, CHAIN_IN);
   tls_fuzz_check(told >= e->told);
+  tls_fuzz_check((told != CHAIN_FIN && told != CHAIN_CLOSE) || z->ends[!end].closes);
   tls_fuzz_check(told != CHAIN_RESET || e->stream == CHAIN_RESET || (e->f->why && e->f->why[0]));
   e->told = told;
 }
@@ -283,7 +286,9 @@ static void tls_fuzz_between(struct slice script, unsigned flags, size_t piece) 
     struct tls_fuzz_end *e = &z.ends[i];
     tls_fuzz_check(z.touched || (e->got == z.ends[!i].quota && e->given == e->quota && !e->told));
     if (!e->stream) e->stream = flags & TLS_FUZZ_CUT ? CHAIN_RESET : CHAIN_FIN;
-    if (!(flags & TLS_FUZZ_CUT)) e->f->ops->end(e->f, CHAIN_OUT, CHAIN_CLOSE, z.now_ns);
+    if (flags & TLS_FUZZ_CUT) continue;
+    e->closes = true;
+    e->f->ops->end(e->f, CHAIN_OUT, CHAIN_CLOSE, z.now_ns);
   }
   tls_fuzz_run(&z);
   for (int i = 0; i < 2; i++) tls_fuzz_check(z.ends[i].told);
