@@ -210,6 +210,9 @@ static int tlsconfig_write_ticket(void *tickets, const mbedtls_ssl_session *sess
                                   const unsigned char *end, size_t *size, uint32_t *lifetime_s) {
   mbedtls_ssl_session timeless = *session; /* its pointers are borrowed */
   timeless.MBEDTLS_PRIVATE(start) = 0;
+#if MBEDTLS_VERSION_NUMBER >= 0x03060000
+  timeless.MBEDTLS_PRIVATE(ticket_creation_time) = 0;
+#endif
   return mbedtls_ssl_ticket_write(tickets, &timeless, to, end, size, lifetime_s);
 }
 
