@@ -7,13 +7,25 @@
 
 #define BUFFER_FIRST 256
 
+static size_t buffer_total;
+
+size_t buffer_held(void) {
+  return buffer_total;
+}
+
 void buffer_init(struct buffer *b, size_t limit) {
   *b = (struct buffer){ .limit = limit < BUFFER_MAX ? (uint32_t)limit : BUFFER_MAX };
 }
 
-void buffer_fini(struct buffer *b) {
-  free(b->data);
+uint8_t *buffer_give_away(struct buffer *b) {
+  uint8_t *data = b->data;
+  buffer_total -= b->capacity;
   buffer_init(b, b->limit);
+  return data;
+}
+
+void buffer_fini(struct buffer *b) {
+  free(buffer_give_away(b));
 }
 
 static void buffer_compact(struct buffer *b) {
@@ -27,6 +39,7 @@ static void buffer_grow(struct buffer *b, size_t need) {
   while (capacity < need) capacity *= 2;
   if (capacity > b->limit) capacity = b->limit; /* `need` is not over it */
   b->data = mem_resize(b->data, capacity);
+  buffer_total += capacity - b->capacity;
   b->capacity = (uint32_t)capacity;
 }
 

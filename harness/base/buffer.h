@@ -46,4 +46,11 @@ bool buffer_append(struct buffer *b, struct slice bytes);
 /* Drops the `n` oldest bytes. */
 void buffer_consume(struct buffer *b, size_t n);
 
+/* Gives its memory away, to be released with free(): what it holds begins there if nothing was consumed. The buffer is
+ * empty then. */
+uint8_t *buffer_give_away(struct buffer *b);
+
+/* The memory of all buffers of the process, in bytes. */
+size_t buffer_held(void);
+
 #endif

@@ -19,7 +19,19 @@ struct lchannel {
   int fd; /* -1: closed, or ended */
   struct evnet_watch *watch;
   struct buffer in;
+  size_t counted; /* of its memory, in lchannel_total */
 };
+
+static size_t lchannel_total;
+
+size_t lchannel_held(void) {
+  return lchannel_total;
+}
+
+static void lchannel_count(struct lchannel *c) {
+  lchannel_total += c->in.capacity - c->counted;
+  c->counted = c->in.capacity;
+}
 
 static void lchannel_close_fd(struct lchannel *c) {
   if (c->watch && c->item.link) evnet_unwatch(c->watch); /* else its world was given up */
@@ -33,6 +45,7 @@ static void lchannel_end(struct lworld_item *item) {
   lchannel_close_fd(c);
   lworld_release(item);
   buffer_fini(&c->in);
+  lchannel_count(c);
 }
 
 struct lchannel *lchannel_push(lua_State *L, int fd) {
@@ -68,6 +81,8 @@ static bool lchannel_read(struct lchannel *c, int flags, bool *ended) {
   while (n < 0 && errno == EINTR);
   *ended = n == 0 || (n < 0 && errno != EAGAIN);
   if (n > 0) buffer_commit(&c->in, (size_t)n);
+  else buffer_consume(&c->in, 0); /* empty, it keeps no memory */
+  lchannel_count(c);
   return n > 0;
 }
 
@@ -80,6 +95,7 @@ static bool lchannel_pop(lua_State *L, struct lchannel *c) {
   if (in.size - sizeof size < size) return false;
   lua_pushlstring(L, (const char *)in.data + sizeof size, size);
   buffer_consume(&c->in, sizeof size + size);
+  lchannel_count(c);
   return true;
 }
 

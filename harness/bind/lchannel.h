@@ -23,6 +23,9 @@ bool lchannel_send(struct lchannel *c, struct slice message);
 /* Takes in what has arrived, now. */
 void lchannel_drain(struct lchannel *c);
 
+/* The memory of what has come in to all channels, in bytes. */
+size_t lchannel_held(void);
+
 void lchannel_open(lua_State *L);
 
 #endif

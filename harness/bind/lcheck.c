@@ -88,13 +88,13 @@ static int lcheck_count(lua_State *L) {
   return 1;
 }
 
-/* (settled) -> { violation, ... }: the run is over */
+/* () -> { violation, ... }: the run is over */
 static int lcheck_judge(lua_State *L) {
   struct lcheck *c = lcheck_check(L);
   int64_t now_ns = net_now(lworld_enter(L)->net) - timeline_begin(c->timeline);
   lcheck_let_go(c);
   invariant_follow(c->checker, c->timeline);
-  invariant_finish(c->checker, now_ns, lua_toboolean(L, 2));
+  invariant_finish(c->checker, now_ns);
   lua_newtable(L);
   for (size_t i = 0; i < invariant_violations(c->checker); i++) {
     lcheck_push(L, c->timeline, invariant_violation(c->checker, i));

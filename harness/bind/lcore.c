@@ -25,6 +25,7 @@
 #include "bind/lsystem.h"
 #include "bind/ltimeline.h"
 #include "bind/ltls.h"
+#include "bind/lusage.h"
 #include "bind/lworld.h"
 
 static int lcore_open(lua_State *L) {
@@ -32,7 +33,7 @@ static int lcore_open(lua_State *L) {
     lworld_open, lpacket_open,    ltimeline_open, lscope_open,    lclient_open, lmqtt_open,
     lpeer_open,  lrawclient_open, lchannel_open,  lprocess_open,  lguard_open,  lsystem_open,
     lproxy_open, lrecord_open,    lcontrol_open,  lproxytls_open, ldefect_open, lorder_open,
-    lsim_open,   lcheck_open,     ltls_open,      lnames_open,
+    lsim_open,   lcheck_open,     ltls_open,      lnames_open,    lusage_open,
   };
   lua_newtable(L);
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) parts[i](L);

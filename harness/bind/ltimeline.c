@@ -61,8 +61,9 @@ static int ltimeline_who(lua_State *L) {
 
 /* (what, who, code, value): what only a checker of the run wants to know, see event.h */
 static int ltimeline_tell(lua_State *L) {
-  static const char *const names[] = { "healed", "quiet", "wanted", "sheltered", "resource", NULL };
-  static const enum event_what events[] = { EVENT_HEALED, EVENT_QUIET, EVENT_WANTED, EVENT_SHELTERED, EVENT_RESOURCE };
+  static const char *const names[] = { "healed", "quiet", "wanted", "sheltered", "resource", "settled", NULL };
+  static const enum event_what events[] = { EVENT_HEALED,    EVENT_QUIET,    EVENT_WANTED,
+                                            EVENT_SHELTERED, EVENT_RESOURCE, EVENT_SETTLED };
   struct timeline *t = ltimeline_check(L);
   struct event e = { .what = events[luaL_checkoption(L, 2, NULL, names)], .code = (int)luaL_optinteger(L, 4, 0) };
   lua_Integer value = luaL_optinteger(L, 5, 0);

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "host/tap.h"
+#include "mqtt/defect.h"
 #include "net/tlsname.h"
 
 /* How long filters may hold back a DISCONNECT that the session has written, before the connection is cut. */
@@ -373,6 +374,7 @@ struct client *client_new(struct net *n, struct timeline *timeline, const char *
 static void client_shut(struct client *c) {
   client_drop(c, TIMELINE_LOCAL_END);
   session_close(c->session, client_now(c));
+  if (!defect_is(DEFECT_TIMER_LEFT)) client_disarm(c); /* what a handler begins now has a timer again */
   client_drain(c);
 }
 

@@ -51,6 +51,7 @@ enum event_what {
                  */
   EVENT_HEALED, /* no fault acts any more; value: within how many ns everything must be well */
   EVENT_QUIET,  /* value 1: nobody asks for anything any more, nothing but pings from here on; 0: to here */
+  EVENT_SETTLED, /* everybody had the time to finish what was begun */
   EVENT_WANTED, /* this client should be connected (code 1), or need not be (0) */
   EVENT_SHELTERED, /* nothing is done to this client or on its way: nothing may happen to it */
   EVENT_RESOURCE,  /* code: which (enum event_resource), packet_id: 0 at the beginning, 1 at the end; value: how many */
@@ -62,7 +63,7 @@ enum event_send {
   EVENT_MIDWAY = 8,  /* the transport had taken a part of a packet by then */
 };
 
-enum event_resource { EVENT_DESCRIPTORS, EVENT_TIMERS, EVENT_STREAMS, EVENT_MEMORY, EVENT_RESOURCES };
+enum event_resource { EVENT_DESCRIPTORS, EVENT_TIMERS, EVENT_STREAMS, EVENT_MEMORY, EVENT_LISTENERS, EVENT_RESOURCES };
 
 struct event {
   enum event_what what;

@@ -243,11 +243,11 @@ void invariant_follow(struct invariant *v, const struct timeline *t) {
   for (; timeline_get(t, next, &e); next++) invariant_feed(v, &e);
 }
 
-void invariant_finish(struct invariant *v, int64_t now_ns, bool settled) {
+void invariant_finish(struct invariant *v, int64_t now_ns) {
   if (v->finished) return;
   v->finished = true;
   v->number = 0;
   if (v->violations_count == INVARIANT_VIOLATIONS_MAX) return;
   invariant_pass_time(v, now_ns > v->now_ns ? now_ns : v->now_ns);
-  invheal_finish(v, settled);
+  invheal_finish(v);
 }

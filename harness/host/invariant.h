@@ -47,8 +47,8 @@ void invariant_feed(struct invariant *v, const struct timeline_entry *e);
 /* All that the timeline holds and was not fed yet. */
 void invariant_follow(struct invariant *v, const struct timeline *t);
 
-/* The run is over at `now_ns` since the timeline began. `settled`: everybody had the time to finish what was begun. */
-void invariant_finish(struct invariant *v, int64_t now_ns, bool settled);
+/* The run is over at `now_ns` since the timeline began. */
+void invariant_finish(struct invariant *v, int64_t now_ns);
 
 size_t invariant_violations(const struct invariant *v);
 const struct invariant_violation *invariant_violation(const struct invariant *v, size_t place); /* from 0 */

@@ -6,6 +6,7 @@
 #include "host/invclock.h"
 #include "host/invdeliver.h"
 #include "host/invflow.h"
+#include "host/invheal.h"
 #include "mqtt/broker.h"
 
 #define INVBROKER_WINDOW_MIN 1000  /* a smaller one may have been full at any time */
@@ -317,7 +318,7 @@ void invbroker_free(struct invariant *v, struct invbroker *b) {
 void invbroker_settle(struct invariant *v, struct invbroker *b) {
   for (struct list_node *n = list_first(&b->sessions); n; n = list_next(&b->sessions, n)) {
     struct invsession *s = LIST_OWNER(n, struct invsession, all);
-    if (!s->end || !s->end->open || !s->end->judged || s->end->deaf) continue;
+    if (!s->end || !s->end->open || !s->end->judged || s->end->deaf || invheal_is_half_open(v, s->end)) continue;
     if (s->flow->trusted) invflow_settle(v, s->end);
     if (b->judged && s->trusted && s->flow->count < b->inflight_max) invdeliver_settle(v, s);
   }

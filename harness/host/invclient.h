@@ -64,7 +64,7 @@ void invclient_sent(struct invariant *v, struct invend *end, const struct packet
 void invclient_received(struct invariant *v, struct invend *end, const struct packet *p);
 /* Its connection is over: the scenario is to be told at once. */
 void invclient_ended(struct invariant *v, struct invend *end, bool by_this_end);
-/* At the end of a settled run. */
+/* When everybody had the time to finish. */
 void invclient_settle(struct invariant *v, struct invclient *c);
 
 static inline struct invclient_operation *invclient_first(const struct invclient *c) {

@@ -54,7 +54,7 @@ bool invflow_repeats(const struct invflow *f, const struct packet *p, uint64_t c
 bool invflow_has_received(const struct invflow *f, uint16_t packet_id);
 void invflow_unreceive(struct invflow *f, uint16_t packet_id);
 
-/* At the end of a settled run: what is still owed or was not sent again, while the connection is up. */
+/* When everybody had the time to finish: what is still owed or was not sent again, while the connection is up. */
 void invflow_settle(struct invariant *v, const struct invend *end);
 
 #endif

@@ -3,7 +3,8 @@
 #include "host/invbroker.h"
 #include "host/invclient.h"
 
-static const char *const invheal_resources[] = { "descriptors", "timers", "streams", "bytes of memory" };
+static const char *const invheal_resources[] = { "descriptors", "timers", "connections", "bytes of buffers",
+                                                 "listeners" };
 
 /* 32: what is there at the end was there at the beginning. */
 static void invheal_resource(struct invariant *v, const struct event *e) {
@@ -12,8 +13,8 @@ static void invheal_resource(struct invariant *v, const struct event *e) {
   if (e->packet_id == 0) {
     *r = (struct invresource){ e->value, v->number, true };
   } else if (r->known && e->value > r->value) {
-    invariant_breach(v, 32, 0, r->entry, "%llu %s are left at the end, and there were %llu at the beginning",
-                     (unsigned long long)e->value, invheal_resources[e->code], (unsigned long long)r->value);
+    invariant_breach(v, 32, 0, r->entry, "%s at the end: %llu, at the beginning: %llu", invheal_resources[e->code],
+                     (unsigned long long)e->value, (unsigned long long)r->value);
   }
 }
 
@@ -40,26 +41,34 @@ static void invheal_check_bound(struct invariant *v) {
     invheal_check_client(v, LIST_OWNER(n, struct invclient, all));
 }
 
-/* Whether it has an end that has heard nothing since all is well: the other end may be long gone. That it finds out is
- * no breach, and what its scenario does then is asked for. */
-static bool invheal_is_half_open(const struct invariant *v, uint32_t who) {
-  const struct invend *end = who && who < v->ends_capacity ? v->ends[who] : NULL;
-  return end && v->healed && end->heard_ns <= v->healed_ns;
+bool invheal_is_half_open(const struct invariant *v, const struct invend *end) {
+  return v->healed && end->heard_ns <= v->healed_ns;
 }
 
 /* 35: nothing but pings when nobody asks for anything. */
 static void invheal_check_quiet(struct invariant *v, const struct timeline_entry *e) {
+  const struct invend *end = e->who && e->who < v->ends_capacity ? v->ends[e->who] : NULL;
   bool packet = e->kind == TIMELINE_UP || e->kind == TIMELINE_DOWN;
   unsigned type = packet && e->bytes.size ? e->bytes.data[0] >> 4 : 0;
   if (packet && type != SPEC_PINGREQ && type != SPEC_PINGRESP)
     invariant_breach(v, 35, e->who, v->quiet, "%s went over a connection, and nobody had asked for anything",
                      spec_packet(type) ? spec_packet(type)->name : "a packet");
-  else if (e->kind == TIMELINE_END && invheal_is_half_open(v, e->who)) v->quiet = 0;
+  else if (e->kind == TIMELINE_END && end && invheal_is_half_open(v, end)) v->quiet = 0;
   else if (e->kind == TIMELINE_OPEN || e->kind == TIMELINE_END)
     invariant_breach(v, 35, e->who, v->quiet, "a connection %s, and nobody had asked for anything",
                      e->kind == TIMELINE_OPEN ? "opened" : "ended");
   else return;
   v->quiet = 0;
+}
+
+/* Everybody had the time to finish what was begun: nothing is owed or waited for any more. */
+static void invheal_settle(struct invariant *v) {
+  for (struct list_node *n = list_first(&v->clients); n; n = list_next(&v->clients, n)) {
+    struct invclient *c = LIST_OWNER(n, struct invclient, all);
+    if (!invheal_is_half_open(v, c->end)) invclient_settle(v, c);
+  }
+  for (struct list_node *n = list_first(&v->brokers); n; n = list_next(&v->brokers, n))
+    invbroker_settle(v, LIST_OWNER(n, struct invbroker, all));
 }
 
 void invheal_entry(struct invariant *v, const struct timeline_entry *e) {
@@ -74,16 +83,12 @@ void invheal_entry(struct invariant *v, const struct timeline_entry *e) {
     v->bounded = false;
     break;
   case EVENT_QUIET: v->quiet = e->event.value ? e->number : 0; break;
+  case EVENT_SETTLED: invheal_settle(v); break;
   case EVENT_RESOURCE: invheal_resource(v, &e->event); break;
   default: break;
   }
 }
 
-void invheal_finish(struct invariant *v, bool settled) {
+void invheal_finish(struct invariant *v) {
   invheal_check_bound(v);
-  if (!settled) return;
-  for (struct list_node *n = list_first(&v->clients); n; n = list_next(&v->clients, n))
-    invclient_settle(v, LIST_OWNER(n, struct invclient, all));
-  for (struct list_node *n = list_first(&v->brokers); n; n = list_next(&v->brokers, n))
-    invbroker_settle(v, LIST_OWNER(n, struct invbroker, all));
 }

@@ -72,7 +72,7 @@ struct invariant {
   int64_t healed_ns, bound_ns; /* -1: not healed */
   uint64_t healed, quiet;      /* entries; 0: not yet */
   bool bounded;                /* the bound was looked at */
-  struct invresource resources[4];
+  struct invresource resources[EVENT_RESOURCES];
   struct invariant_violation *violations;
   size_t violations_count;
 };

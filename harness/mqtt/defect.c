@@ -34,6 +34,7 @@ static const struct defect_row {
   [DEFECT_PUBACK_FORGOTTEN] = { "puback-forgotten", "the client does not acknowledge every third QoS 1 message" },
   [DEFECT_PUBACK_WRONG_ID] = { "puback-wrong-id", "the client acknowledges the identifier after the right one" },
   [DEFECT_SENT_AFTER_DISCONNECT] = { "sent-after-disconnect", "the client sends PINGREQ behind its DISCONNECT" },
+  [DEFECT_TIMER_LEFT] = { "timer-left", "the client leaves its timer set when it is closed" },
   [DEFECT_WILL_AFTER_DISCONNECT] = { "will-after-disconnect", "the broker publishes the will after DISCONNECT" },
   [DEFECT_WILL_FORGOTTEN] = { "will-forgotten", "the broker does not publish wills" },
   [DEFECT_WILL_TWICE] = { "will-twice", "the broker publishes a will twice" },

@@ -1,4 +1,4 @@
-/* defect: mistakes that the client session and the built-in broker make when told to.
+/* defect: mistakes that the client and the built-in broker make when told to.
  *
  * What is there to find mistakes (invariants, scenarios, conformance checks) is shown to find them by switching one on.
  * One at a time, for the whole process; none unless asked for. Where a defect sits, the code asks `defect_is`: one
@@ -13,7 +13,7 @@
 
 enum defect {
   DEFECT_NONE,
-  /* of the client session */
+  /* of the client */
   DEFECT_RESEND_WITHOUT_DUP,
   DEFECT_DUP_AT_ONCE,
   DEFECT_PACKET_ID_REUSED,
@@ -37,6 +37,7 @@ enum defect {
   DEFECT_PUBACK_FORGOTTEN,
   DEFECT_PUBACK_WRONG_ID,
   DEFECT_SENT_AFTER_DISCONNECT,
+  DEFECT_TIMER_LEFT,
   /* of the built-in broker */
   DEFECT_WILL_AFTER_DISCONNECT,
   DEFECT_WILL_FORGOTTEN,

@@ -5,6 +5,12 @@
 
 #include "base/mem.h"
 
+static size_t message_total;
+
+size_t message_held(void) {
+  return message_total;
+}
+
 struct message *message_new(struct slice topic, struct slice payload, uint8_t qos, bool retain) {
   assert(topic.size <= UINT16_MAX && payload.size <= UINT32_MAX);
   struct message *m = mem_resize(NULL, sizeof *m + topic.size + payload.size);
@@ -13,6 +19,7 @@ struct message *message_new(struct slice topic, struct slice payload, uint8_t qo
                          .topic_size = (uint16_t)topic.size,
                          .qos = qos,
                          .retain = retain };
+  message_total += topic.size + payload.size;
   if (topic.size) memcpy(m->bytes, topic.data, topic.size);
   if (payload.size) memcpy(m->bytes + topic.size, payload.data, payload.size);
   return m;
@@ -24,5 +31,7 @@ struct message *message_keep(struct message *m) {
 }
 
 void message_drop(struct message *m) {
-  if (m && --m->references == 0) free(m);
+  if (!m || --m->references) return;
+  message_total -= (size_t)m->topic_size + m->payload_size;
+  free(m);
 }

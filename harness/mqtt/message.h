@@ -26,6 +26,9 @@ struct message *message_keep(struct message *m);
 /* Gives a reference back. NULL is fine. */
 void message_drop(struct message *m);
 
+/* The bytes of all messages that there are, topics and payloads. */
+size_t message_held(void);
+
 static inline struct slice message_topic(const struct message *m) {
   return slice_of(m->bytes, m->topic_size);
 }

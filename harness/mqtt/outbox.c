@@ -124,7 +124,7 @@ static void outbox_place(struct outbox *o, struct outbox_message *m, const struc
   bool fits = encode_packet(&bytes, packet);
   assert(fits);
   m->held = (uint32_t)buffer_size(&bytes);
-  m->bytes = mem_resize(bytes.data, m->held); /* the buffer's memory, cut to size */
+  m->bytes = mem_resize(buffer_give_away(&bytes), m->held); /* the buffer's memory, cut to size */
   outbox_wait(o, m);
 }
 

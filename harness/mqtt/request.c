@@ -67,7 +67,7 @@ static int request_begin(struct request_list *r, enum spec_type type, const stru
   bool fits = encode_packet(&bytes, &packet);
   assert(fits);
   q->size = (uint32_t)buffer_size(&bytes);
-  q->bytes = bytes.data;
+  q->bytes = buffer_give_away(&bytes);
   q->turn = r->box->encoded + r->box->waiting;
   request_append(r, q);
   request_encode(r);

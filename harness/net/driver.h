@@ -5,6 +5,7 @@
 #ifndef MQRIG_DRIVER_H
 #define MQRIG_DRIVER_H
 
+#include "base/list.h"
 #include "net/net.h"
 
 #define NET_NAME_MAX 64 /* bytes of an address as text, its end included */
@@ -35,15 +36,18 @@ struct net_ops {
   void (*listener_pause)(struct net_listener *l, bool paused);
   bool (*listener_mute)(struct net_listener *l, bool muted, struct err *err);
   void (*listener_free)(struct net_listener *l);
+  struct net *(*part)(struct net *n, size_t i); /* the nets of its world, from 0; NULL beyond. May be NULL: only it */
 };
 
 struct net {
   const struct net_ops *ops;
+  const char *name;   /* of a host in a world of several, else NULL */
   struct net *turner; /* in whose turns it takes part: its own, unless a driver has several nets in one world */
   int64_t now_ns;
   bool in_turn;
   bool linger; /* see net_linger; for the next wait */
   struct heap timers;
+  struct list_node streams, listeners;          /* of the net whose turns they are: those that somebody owns */
   struct stream *dirty, **dirty_end;            /* streams that want to write, oldest wish first */
   struct names *names;                          /* of the net whose turns they are; see names.h. NULL: none yet */
   struct oscall_hook *hook;                     /* for the stream that `connect` makes, or NULL; see oscall.h */
@@ -52,6 +56,7 @@ struct net {
 
 struct stream {
   struct net *net;
+  struct list_node owned;   /* in net.streams from net_connect or `accepted` to its end */
   struct oscall_hook *hook; /* asked before each system call, or NULL; see oscall.h */
   const struct stream_handler *handler;
   void *arg;
@@ -61,6 +66,7 @@ struct stream {
 
 struct net_listener {
   struct net *net;
+  struct list_node owned;   /* in net.listeners */
   struct oscall_hook *hook; /* as a stream's */
   const struct net_listener_handler *handler;
   void *arg;
@@ -71,6 +77,8 @@ void net_init(struct net *n, const struct net_ops *ops);
 void net_fini(struct net *n);
 /* Fires the timers that are due at `now_ns`, but not those set meanwhile. For a net that is not turned itself. */
 void net_fire(struct net *n);
+/* Hands a stream that came to a listener to its owner. */
+void net_accepted(struct net_listener *l, struct stream *s);
 /* All zero before. */
 void stream_init(struct stream *s, struct net *n);
 void stream_fini(struct stream *s);     /* it wants to write no more, and its hook goes */

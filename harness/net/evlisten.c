@@ -73,7 +73,7 @@ static void evlisten_accepted(struct evlisten *l, int fd, const struct address *
   l->alive++;
   evloop_open(&s->source, fd);
   evstream_connected(s, peer);
-  l->listener.handler->accepted(l->listener.arg, &s->stream);
+  net_accepted(&l->listener, &s->stream);
 }
 
 /* What concerns one connection only, or passes: the next may be fine. */

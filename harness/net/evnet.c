@@ -2,13 +2,17 @@
 
 #include <dirent.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "net/evconnect.h"
 #include "net/evlisten.h"
 #include "net/evresolve.h"
 #include "net/evworld.h"
+
+#define EVNET_DESCRIPTORS "/proc/self/fd"
 
 static int64_t evnet_clock(const struct net *n) {
   (void)n;
@@ -113,11 +117,26 @@ void evnet_unwatch(struct evnet_watch *w) {
   evloop_bury(&w->source);
 }
 
+void evnet_descriptors(const struct net *n, void (*one)(void *arg, int fd, const char *text), void *arg) {
+  DIR *d = opendir(EVNET_DESCRIPTORS);
+  if (!d) return;
+  for (struct dirent *e; (e = readdir(d));) {
+    char text[64];
+    ssize_t size = readlinkat(dirfd(d), e->d_name, text, sizeof text - 1);
+    if (size <= 0) continue;
+    text[size] = 0;
+    if (text[0] == '/' || strncmp(text, "pipe:", 5) == 0) continue;
+    int fd = (int)strtol(e->d_name, NULL, 10);
+    if (!evworld_is_mute((const struct evworld *)n, fd)) one(arg, fd, text);
+  }
+  closedir(d);
+}
+
 size_t evnet_descriptors_left(void) {
   struct rlimit limit;
   size_t open = 0;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  DIR *d = opendir("/proc/self/fd");
+  DIR *d = opendir(EVNET_DESCRIPTORS);
   if (!d) return 0;
   while (readdir(d)) open++;
   closedir(d);

@@ -23,6 +23,10 @@ struct evnet_watch;
 struct evnet_watch *evnet_watch(struct net *n, int fd, void (*ready)(void *arg, int fd), void *arg);
 void evnet_unwatch(struct evnet_watch *w);
 
+/* Each descriptor of this process that is a socket or another object of the kernel, with what the system calls it
+ * ("socket:[4711]"). Not files and pipes, which may be Lua's, nor what is kept of streams that have vanished. */
+void evnet_descriptors(const struct net *n, void (*one)(void *arg, int fd, const char *text), void *arg);
+
 /* Descriptors that may be opened still: the limit less those open, about. For clear errors before 20,000 clients. */
 size_t evnet_descriptors_left(void);
 /* Writes the sentence for an errno of open, socket or pipe: which limit it was, and how to raise it. Returns false. */

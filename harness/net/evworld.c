@@ -28,6 +28,13 @@ void evworld_keep_mute(struct evworld *w, int fd) {
   w->mute[place] = fd;
 }
 
+bool evworld_is_mute(const struct evworld *w, int fd) {
+  for (unsigned i = 0; i < w->mute_count; i++) {
+    if (w->mute[i] == fd) return true;
+  }
+  return false;
+}
+
 void evworld_close_mute(struct evworld *w) {
   for (unsigned i = 0; i < w->mute_count; i++) close(w->mute[i]);
   w->mute_count = w->mute_next = 0;

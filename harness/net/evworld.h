@@ -38,6 +38,7 @@ void evworld_freed(struct evworld *w);
 
 /* Keeps a descriptor that must not be closed for as long as there is room, without reading it. */
 void evworld_keep_mute(struct evworld *w, int fd);
+bool evworld_is_mute(const struct evworld *w, int fd);
 void evworld_close_mute(struct evworld *w);
 
 static inline bool evworld_is_shortage(int why) {

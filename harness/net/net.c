@@ -9,11 +9,13 @@
 void net_init(struct net *n, const struct net_ops *ops) {
   *n = (struct net){ .ops = ops, .turner = n };
   heap_init(&n->timers);
+  list_init(&n->streams);
+  list_init(&n->listeners);
   n->dirty_end = &n->dirty;
 }
 
 void net_fini(struct net *n) {
-  assert(!n->timers.count && !n->dirty);
+  assert(!n->timers.count && !n->dirty && list_empty(&n->streams) && list_empty(&n->listeners));
   heap_fini(&n->timers);
   names_free(n->names);
 }
@@ -122,8 +124,15 @@ void net_timer_clear(struct net *n, struct net_timer *t) {
 struct stream *net_connect(struct net *n, const struct url *u, int64_t timeout_ns, const struct stream_handler *handler,
                            void *arg, struct err *err) {
   struct stream *s = n->ops->connect(n, u, timeout_ns, err);
-  if (s) stream_own(s, handler, arg);
+  if (!s) return NULL;
+  stream_own(s, handler, arg);
+  list_append(&n->turner->streams, &s->owned);
   return s;
+}
+
+void net_accepted(struct net_listener *l, struct stream *s) {
+  list_append(&l->net->turner->streams, &s->owned);
+  l->handler->accepted(l->arg, s);
 }
 
 struct net_listener *net_listen(struct net *n, const struct url *u, const struct net_listen_options *options,
@@ -133,6 +142,7 @@ struct net_listener *net_listen(struct net *n, const struct url *u, const struct
   if (!l) return NULL;
   l->handler = handler;
   l->arg = arg;
+  list_append(&n->turner->listeners, &l->owned);
   return l;
 }
 
@@ -153,5 +163,7 @@ bool net_can_vanish(struct net *n, struct err *why) {
 }
 
 void net_listener_free(struct net_listener *l) {
-  if (l) l->net->ops->listener_free(l);
+  if (!l) return;
+  list_remove(&l->owned);
+  l->net->ops->listener_free(l);
 }

@@ -127,6 +127,7 @@ struct simhost *simhost_new(struct simworld *w, const char *name, const struct n
   h->due = (struct simevent){ .run = simhost_due, .key = h->key };
   list_init(&h->parked);
   memcpy(h->name, name, strlen(name) + 1);
+  h->net.name = h->name;
   hash_add(&w->host_table, &h->named, h->key);
   w->hosts = mem_resize(w->hosts, w->host_table.count * sizeof *w->hosts);
   w->hosts[w->host_table.count - 1] = h;

@@ -192,7 +192,7 @@ static void simlisten_accept(struct simlisten *l) {
   l->alive++;
   simlisten_room(l);
   if (e->state == SIMEND_QUEUED) e->state = SIMEND_OPEN;
-  l->listener.handler->accepted(l->listener.arg, &e->stream);
+  net_accepted(&l->listener, &e->stream);
   if (!e->released) simend_schedule(e);
 }
 

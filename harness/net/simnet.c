@@ -38,6 +38,11 @@ static void simnet_free(struct net *n) {
   free(w);
 }
 
+static struct net *simnet_part(struct net *n, size_t i) {
+  struct simworld *w = simhost_world(n);
+  return i < w->host_table.count ? &w->hosts[i]->net : NULL;
+}
+
 static const struct net_ops simnet_ops = {
   .clock = simhost_clock,
   .wait = simnet_wait,
@@ -60,6 +65,7 @@ static const struct net_ops simnet_ops = {
   .listener_pause = simlisten_pause,
   .listener_mute = simlisten_mute,
   .listener_free = simlisten_free,
+  .part = simnet_part,
 };
 
 struct net *simnet_new(const struct simnet_options *options) {

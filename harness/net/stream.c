@@ -83,15 +83,21 @@ void stream_set_buffers(struct stream *s, size_t send, size_t receive) {
 }
 
 void stream_close(struct stream *s) {
+  list_remove(&s->owned);
   s->net->ops->close(s);
 }
 
 void stream_reset(struct stream *s) {
+  list_remove(&s->owned);
   s->net->ops->reset(s);
 }
 
 bool stream_vanish(struct stream *s, struct err *err) {
-  return s->net->ops->vanish(s, err);
+  struct net *n = s->net->turner;
+  list_remove(&s->owned);
+  if (s->net->ops->vanish(s, err)) return true;
+  list_append(&n->streams, &s->owned);
+  return false;
 }
 
 static const char *stream_name(const struct stream *s, bool peer, char *to) {

@@ -38,13 +38,17 @@ function core.timeline() end                   -- a new one, beginning now
 function core.use_timeline(tl) end
 
 --- tl:tell(what, who, code, value, id)   what only a checker of the run wants to know: "healed" (value: ns until all must be well),
----     "quiet" (value 1: nothing but pings from here; 0: to here), "wanted" (who, code 1 or 0), "sheltered" (who), "resource" (code, value, id 0 or 1)
+---     "quiet" (value 1: nothing but pings from here; 0: to here), "wanted" (who, code 1 or 0), "sheltered" (who), "settled" (everybody
+---     had the time to finish what was begun), "resource" (code, value, id 0: at the beginning, 1: at the end)
 --- The invariants. `observe`: sees entries as they come, and not only what is still there at the end.
 ---@class core.checker
 --- checker:count() -> integer       broken so far, of what it has seen
---- checker:judge(settled) -> { { id=, number=, promise=, who=, text=, at_ns=, entry=, line=, cause_line= }, ... }   the run is over; settled: everybody
----     had the time to finish what was begun
+--- checker:judge() -> { { id=, number=, promise=, who=, text=, at_ns=, entry=, line=, cause_line= }, ... }   the run is over
 function core.checker(timeline, slack_ns, observe) end
+--- What is in use: what somebody has made in the world (a virtual one: on all its hosts) and not ended; bytes of buffers and messages.
+function core.usage() end                      -- { streams=, listeners=, timers=, memory= }
+function core.usage_list() end                 -- { line, ... }: one for each stream, listener and timer
+function core.descriptors() end                -- { [fd] = "socket:[4711]", ... } of this process; no files, no pipes
 function core.invariants() end                 -- { { id=, promise= }, ... }, 36
 
 --- Packets. Tables as the scripting reference says.

@@ -8,7 +8,7 @@ local M = {}
 -- exactly when he meant to.
 local SLACK_NS = { real = 2000000000, sim = 1000 }
 
---- A checker of that timeline: checker:judge(settled). In virtual time it sees each entry as it comes, so that none is
+--- A checker of that timeline: checker:judge(). In virtual time it sees each entry as it comes, so that none is
 --- gone before it was looked at; elsewhere it costs nothing until the end, and then as much as the timeline holds.
 function M.checker(timeline, net)
   return core.checker(timeline, SLACK_NS[net] or SLACK_NS.real, net == "sim")

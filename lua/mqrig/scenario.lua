@@ -8,6 +8,7 @@ local failure = require "mqrig.failure"
 local invariants = require "mqrig.invariants"
 local mqttapi = require "mqrig.mqttapi"
 local paths = require "mqrig.paths"
+local remains = require "mqrig.remains"
 local rule = require "mqrig.rule"
 local simulation = require "mqrig.simulation"
 local task = require "mqrig.task"
@@ -195,7 +196,7 @@ end
 
 -- What a scenario that failed for another reason has broken besides, comes with its logs.
 local function judge(checker, failed, scenario, timeline, verbose, logs)
-  local broken, others = invariants.failure(checker:judge(false))
+  local broken, others = invariants.failure(checker:judge())
   if broken and failed then
     table.insert(others, 1, broken.message)
   end
@@ -258,6 +259,7 @@ local function run_open(scenario, options, result)
   end
   local t = new_context(scenario, options, scheduler, timeline)
   local checker = invariants.checker(timeline, t.net)
+  local began = remains.count()
   local failed = run_body(scenario, options, scheduler, t)
   core.memory_limit(0)
   if failed and failed.skip then
@@ -282,6 +284,7 @@ local function run_open(scenario, options, result)
   end
   result.logs = collect_logs(t)
   if not result.skip then
+    remains.tell(timeline, began)
     failed = judge(checker, failed, scenario, timeline, options.verbose, result.logs)
   end
   result.failure = failed

@@ -32,6 +32,7 @@ local caught = {
   ["puback-forgotten"] = { "resume", "inv-10 order" },
   ["puback-wrong-id"] = { "resume", "inv-05 answer" },
   ["sent-after-disconnect"] = { "wills", "inv-02 farewell" },
+  ["timer-left"] = { "keepalive", "inv-32 remains" },
   ["will-after-disconnect"] = { "wills", "inv-20 will" },
   ["will-forgotten"] = { "wills", "inv-20 will" },
   ["will-twice"] = { "wills", "inv-20 will" },
@@ -85,4 +86,12 @@ program.gives("run -f 'identifiers' " .. file, 0, "\n1 passed, 0 failed, 0 skipp
 local shown = program.gives("run --capture never -f ': resume' --defect resend-without-dup " .. file, 1)
 assert(shown:find("  inv%-06 dup: c2: PUBLISH id %d was sent again without DUP\n  expected  DUP is 0 on the first sending"), shown)
 assert(shown:find("got  +[%d.]+ ms  c2 %-> PUBLISH q%d id %d"), shown)
+
+-- What is left is named, on the wire's timeline, in both worlds.
+for world, owner in pairs { sim = " of c1", real = "" } do
+  local line = "run --capture never --net %s -f ': wills' --defect timer-left %s"
+  local left = program.gives(line:format(world, file), 1)
+  assert(left:find "  inv%-32 remains: timers at the end: %d+, at the beginning: 0\n  expected  at the end all that was opened is closed\n", left)
+  assert(left:find(" ms  %-%- left: a timer" .. owner .. ", due in [%d.]+ s\n"), left)
+end
 program.finish()

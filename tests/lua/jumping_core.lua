@@ -75,6 +75,30 @@ function Timeline:lines()
   return table.move(self, 1, #self, 1, {})
 end
 
+-- What is in use now, and what was told to the timeline of it.
+core.in_use = { streams = 0, listeners = 0, timers = 0, memory = 0 }
+core.opened, core.told = {}, {}
+
+function core.usage()
+  local copy = {}
+  for kind, count in pairs(core.in_use) do
+    copy[kind] = count
+  end
+  return copy
+end
+
+function core.usage_list()
+  return { "a timer of c1" }
+end
+
+function core.descriptors()
+  return table.move(core.opened, 1, #core.opened, 1, {})
+end
+
+function Timeline:tell(what, _, code, value, id)
+  core.told[#core.told + 1] = ("%s %d: %d at %s"):format(what, code, value, id == 0 and "the beginning" or "the end")
+end
+
 -- What the next checker finds at its end.
 core.breaches = {}
 

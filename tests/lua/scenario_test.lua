@@ -140,3 +140,22 @@ assert(r.logs[1] == "broken: inv-08 resume: c1: it was wrong" and #r.logs == 1)
 core.breaches = { breach "inv-06 dup" }
 r = run(function() error "plain" end)
 assert(r.failure.message == "plain" and r.logs[1] == "broken: inv-06 dup: c1: it was wrong")
+
+-- What is in use is told as it was before the scenario and as it is when all that it made is closed; what is left, by name.
+core.told, core.in_use.timers, core.opened = {}, 2, { "socket:[1]" }
+r = run(function(t)
+  core.in_use.streams, core.opened[2] = 5, "socket:[2]"
+  t:defer(function()
+    core.in_use.streams, core.opened[2] = 0, nil
+  end)
+end)
+assert(r.verdict == "passed" and #core.told == 10)
+assert(table.concat(core.told, "\n"):find "resource 0: 1 at the beginning\nresource 0: 1 at the end\n"
+  and core.told[3] == "resource 1: 2 at the beginning" and core.told[6] == "resource 2: 0 at the end")
+core.told, core.breaches = {}, { breach "inv-32 remains" }
+r = run(function()
+  core.in_use.timers, core.opened[2] = 3, "socket:[2]"
+end)
+assert(core.told[2] == "resource 0: 2 at the end" and core.told[4] == "resource 1: 3 at the end")
+local last = r.failure.timeline
+assert(last[#last - 1] == "left: a timer of c1" and last[#last] == "left: descriptor 2, socket:[2]")

@@ -340,12 +340,13 @@ local function settle(t, run)
   t:sleep(M.SETTLE_S)
   tell(t, "quiet", nil, 0, 1)
   t:sleep(M.QUIET_S)
+  tell(t, "settled")
   tell(t, "quiet", nil, 0, 0)
   for _, one in ipairs(run.ones) do
     one.over, one.wanted = true, false
     tell(t, "wanted", one, 0)
     task.notify(one)
-    if one.client.state == "connected" then
+    if one.client.state == "connected" and one.rng:integer(1, 2) == 1 then -- the others end with the scenario
       one.client:disconnect()
     end
   end

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <stdlib.h>
 
 #include "base/buffer.h"
 #include "base/rng.h"
@@ -42,7 +43,28 @@ static void test_reserve_past_limit(void **state) {
   buffer_fini(&b);
 }
 
+/* All memory of buffers is counted, and what was given away is not theirs any more. */
+static void test_held(void **state) {
+  (void)state;
+  struct buffer a, b;
+  size_t before = buffer_held();
+  buffer_init(&a, 1000);
+  buffer_init(&b, 1u << 20);
+  assert_true(buffer_append(&a, slice_text("word")));
+  assert_non_null(buffer_reserve(&b, 100000));
+  assert_int_equal(buffer_held(), before + a.capacity + b.capacity);
+  uint8_t *word = buffer_give_away(&a);
+  assert_memory_equal(word, "word", 4);
+  assert_int_equal(buffer_size(&a), 0);
+  assert_int_equal(buffer_held(), before + b.capacity);
+  free(word);
+  buffer_fini(&a);
+  buffer_fini(&b);
+  assert_int_equal(buffer_held(), before);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = { cmocka_unit_test(test_fifo), cmocka_unit_test(test_reserve_past_limit) };
+  const struct CMUnitTest tests[] = { cmocka_unit_test(test_fifo), cmocka_unit_test(test_reserve_past_limit),
+                                      cmocka_unit_test(test_held) };
   return cmocka_run_group_tests_name("buffer", tests, NULL, NULL);
 }

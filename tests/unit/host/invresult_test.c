@@ -274,6 +274,13 @@ static void history_32(struct invrig *r, bool plant) {
   event(r, 0, EVENT_RESOURCE, EVENT_TIMERS, 1, plant ? 4 : 3);
 }
 
+static void history_32_listeners(struct invrig *r, bool plant) {
+  event(r, 0, EVENT_RESOURCE, EVENT_STREAMS, 0, 3);
+  event(r, 0, EVENT_RESOURCE, EVENT_STREAMS, 1, 2);
+  event(r, 0, EVENT_RESOURCE, EVENT_LISTENERS, 0, 0);
+  event(r, 0, EVENT_RESOURCE, EVENT_LISTENERS, 1, plant);
+}
+
 static void history_33(struct invrig *r, bool plant) {
   begin(r);
   send(r, 1, 1, "m1");
@@ -284,6 +291,18 @@ static void history_33(struct invrig *r, bool plant) {
   result(r, 1, 0);
   later(r, 1);
   note(r);
+}
+
+/* Everybody had the time: but who has heard nothing since all is well may not know that nobody is there any more. */
+static void history_33_settled(struct invrig *r, bool plant) {
+  begin(r);
+  send(r, 1, 1, "m1");
+  at(r, r->c1, TIMELINE_UP, publish_packet(1, 1, "m1"));
+  event(r, 0, EVENT_HEALED, 0, 0, 50 * (uint64_t)INVRIG_S);
+  later(r, 1);
+  at(r, r->c1, TIMELINE_UP, ack(SPEC_PINGREQ, 0));
+  if (plant) at(r, r->c1, TIMELINE_DOWN, ack(SPEC_PINGRESP, 0));
+  event(r, 0, EVENT_SETTLED, 0, 0, 0);
 }
 
 static void history_34(struct invrig *r, bool plant) {
@@ -329,22 +348,23 @@ static void history_36(struct invrig *r, bool plant) {
 }
 
 static const struct invrig_history histories[] = {
-  { 24, history_24_twice },    { 24, history_24_none },
-  { 24, history_24_order },    { 24, history_24_code },
-  { 24, history_24_request },  { 25, history_25_ack },
-  { 25, history_25_qos2 },     { 25, history_25_qos0 },
-  { 26, history_26_full },     { 27, history_27_lost_twice },
-  { 27, history_27_untold },   { 27, history_27_disconnected },
-  { 27, history_27_outcome },  { 27, history_27_refused },
-  { 29, history_29_jumped },   { 28, history_28_over },
-  { 28, history_28_under },    { 29, history_29_silent },
-  { 29, history_29_early },    { 29, history_29_unanswered },
-  { 29, history_29_hasty },    { 29, history_29_welcomed_late },
-  { 29, history_29_behind },   { 30, history_30_late },
-  { 30, history_30_early },    { 30, history_30_paused },
-  { 31, history_31 },          { 32, history_32 },
-  { 33, history_33 },          { 34, history_34 },
-  { 35, history_35_livelock }, { 35, history_35_half_open },
+  { 24, history_24_twice },     { 24, history_24_none },
+  { 24, history_24_order },     { 24, history_24_code },
+  { 24, history_24_request },   { 25, history_25_ack },
+  { 25, history_25_qos2 },      { 25, history_25_qos0 },
+  { 26, history_26_full },      { 27, history_27_lost_twice },
+  { 27, history_27_untold },    { 27, history_27_disconnected },
+  { 27, history_27_outcome },   { 27, history_27_refused },
+  { 29, history_29_jumped },    { 28, history_28_over },
+  { 28, history_28_under },     { 29, history_29_silent },
+  { 29, history_29_early },     { 29, history_29_unanswered },
+  { 29, history_29_hasty },     { 29, history_29_welcomed_late },
+  { 29, history_29_behind },    { 30, history_30_late },
+  { 30, history_30_early },     { 30, history_30_paused },
+  { 31, history_31 },           { 32, history_32 },
+  { 32, history_32_listeners }, { 33, history_33_settled },
+  { 33, history_33 },           { 34, history_34 },
+  { 35, history_35_livelock },  { 35, history_35_half_open },
   { 36, history_36 },
 };
 

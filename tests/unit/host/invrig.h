@@ -180,8 +180,9 @@ static inline void invrig_open(struct invrig *r) {
 static inline void invrig_judge(struct invrig *r, char *to, size_t size) {
   struct invariant *v = invariant_new(&(struct invariant_options){ 0 });
   size_t used = 0;
+  if (r->settled) event(r, 0, EVENT_SETTLED, 0, 0, 0);
   invariant_follow(v, r->timeline);
-  invariant_finish(v, r->now_ns, r->settled);
+  invariant_finish(v, r->now_ns);
   to[0] = '\0';
   for (size_t i = 0; i < invariant_violations(v) && used < size; i++) {
     const struct invariant_violation *b = invariant_violation(v, i);

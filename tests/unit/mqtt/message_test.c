@@ -9,15 +9,18 @@
 static void test_references(void **state) {
   (void)state;
   char topic[] = "a/b";
+  size_t before = message_held();
   struct message *m = message_new(slice_text(topic), slice_of("x\0y", 3), 2, true);
   topic[0] = 'z';
   assert_ptr_equal(message_keep(m), m);
   message_drop(m);
+  assert_int_equal(message_held(), before + 6);
   assert_true(slice_equal(message_topic(m), slice_text("a/b")));
   assert_true(slice_equal(message_payload(m), slice_of("x\0y", 3)));
   assert_int_equal(m->qos, 2);
   assert_true(m->retain);
   message_drop(m);
+  assert_int_equal(message_held(), before);
   message_drop(NULL);
 }
 
