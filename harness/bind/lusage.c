@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "bind/lchannel.h"
+#include "bind/lcount.h"
 #include "bind/lworld.h"
 #include "mqtt/message.h"
 #include "net/evnet.h"
@@ -10,20 +11,14 @@
 /* usage() -> { streams=, listeners=, timers=, memory= } */
 static int lusage_now(lua_State *L) {
   struct usage u = usage_of(lworld_enter(L)->net);
-  const struct {
-    const char *name;
-    size_t value;
-  } fields[] = {
+  const struct lcount rows[] = {
     { "streams", u.streams },
     { "listeners", u.listeners },
     { "timers", u.timers },
     { "memory", buffer_held() - lchannel_held() + message_held() }, /* channels are of the process, not of a world */
   };
   lua_createtable(L, 0, 4);
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    lua_pushinteger(L, (lua_Integer)fields[i].value);
-    lua_setfield(L, -2, fields[i].name);
-  }
+  lcount_set(L, rows, sizeof rows / sizeof *rows);
   return 1;
 }
 

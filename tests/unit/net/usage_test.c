@@ -1,17 +1,13 @@
-#include "seat.h"
+#include "worldrig.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/evnet.h"
-#include "net/simnet.h"
 #include "net/usage.h"
 
 /* What is counted, on real sockets and in the virtual world. */
-
-static bool is_virtual;
 
 static void expect_usage(size_t streams, size_t listeners, size_t timers) {
   struct usage u = usage_of(world);
@@ -173,39 +169,10 @@ static void test_descriptors(void **state) {
   porter_close(p);
 }
 
-static int set_up_real(void **state) {
-  struct err err;
-  (void)state;
-  is_virtual = false;
-  world = evnet_new(&err);
-  return world ? 0 : -1;
-}
-
-static int set_up_virtual(void **state) {
-  (void)state;
-  is_virtual = true;
-  world = simnet_new(NULL);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  net_free(world);
-  return 0;
-}
-
-#define USAGE_TEST(test)                                                                                               \
-  { "real " #test, test, set_up_real, tear_down, NULL }, {                                                             \
-    "virtual " #test, test, set_up_virtual, tear_down, NULL                                                            \
-  }
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-    USAGE_TEST(test_streams),
-    USAGE_TEST(test_vanish),
-    USAGE_TEST(test_timers),
-    USAGE_TEST(test_lines),
-    cmocka_unit_test_setup_teardown(test_descriptors, set_up_real, tear_down),
+    WORLDRIG_BOTH(test_streams), WORLDRIG_BOTH(test_vanish),      WORLDRIG_BOTH(test_timers),
+    WORLDRIG_BOTH(test_lines),   WORLDRIG_REAL(test_descriptors),
   };
   return cmocka_run_group_tests_name("usage", tests, NULL, NULL);
 }
