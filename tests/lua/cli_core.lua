@@ -176,8 +176,8 @@ package.preload["mqrig.core"] = function()
 end
 
 local timeline = {
-  last = function()
-    return 2
+  lines = function()
+    return { "two" }
   end,
   story = function()
     return { { "one", "" }, { "two", "   !! drop" } }
