@@ -159,8 +159,8 @@ static bool tlsconfig_set_version(struct tlsconfig *c, const char *option, const
   int minor = version ? tlsconfig_minor(version) : 3;
   if (minor < 0) {
     bool newer = strcmp(version, "1.3") == 0;
-    return err_set(err, "%s is \"1.0\", \"1.1\" or \"1.2\"%s, not \"%.20s\"", option, newer ? " with this mbedTLS" : "",
-                   version);
+    return err_set(err, "%s is \"1.0\", \"1.1\" or \"1.2\", not \"%.20s\"%s", option, version,
+                   newer ? ": mqrig speaks no TLS 1.3" : "");
   }
 #if MBEDTLS_VERSION_MAJOR < 3
   if (least) mbedtls_ssl_conf_min_version(&c->conf, MBEDTLS_SSL_MAJOR_VERSION_3, minor);
