@@ -26,6 +26,15 @@ static lua_Integer lws_number(lua_State *L, int table, const char *name) {
   return n;
 }
 
+/* What a line of HTTP has to be, so that it stays one. [RFC 9110, 5.1, 5.5] */
+static void lws_check_header(lua_State *L, struct slice name, struct slice value) {
+  bool good = name.size > 0;
+  for (size_t i = 0; i < name.size; i++) good &= name.data[i] > ' ' && name.data[i] < 0x7f && name.data[i] != ':';
+  if (!good) luaL_error(L, "ws: headers: %s is no name of a header", lworld_said(L, -2));
+  for (size_t i = 0; i < value.size; i++) good &= value.data[i] >= ' ' && value.data[i] != 0x7f;
+  if (!good) luaL_error(L, "ws: headers: the value of %s has a control character", lworld_said(L, -2));
+}
+
 /* { ["X-Name"] = "value" } in the order of their names, so that the same table is always the same bytes. */
 static const char *lws_headers(lua_State *L, int table, int anchor) {
   int type = lua_getfield(L, table, "headers"), headers = lua_gettop(L), count = 0;
@@ -39,6 +48,7 @@ static const char *lws_headers(lua_State *L, int table, int anchor) {
     if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING) {
       luaL_error(L, "ws: headers is a table { Name = \"value\" }");
     }
+    lws_check_header(L, lworld_slice(L, -2), lworld_slice(L, -1));
     lua_pushfstring(L, "%s: %s\r\n", lua_tostring(L, -2), lua_tostring(L, -1));
     lua_rawseti(L, headers + 1, ++count);
   }

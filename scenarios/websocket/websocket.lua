@@ -227,3 +227,15 @@ scenario("a proxy ends WebSocket in TLS, or lets it through as it is", { tags = 
     return dropped.fired == 1
   end)
 end)
+
+scenario("headers that are none are refused where they are said", { tags = tags }, function(t)
+  local function refused(name, value, why)
+    expect(function()
+      t:client({ url = "ws://127.0.0.1:1", ws = { headers = { [name] = value } } }):connect()
+    end):raises(why)
+  end
+  refused("X Y", "v", "X Y is no name of a header")
+  refused("X:", "v", "is no name of a header")
+  refused("", "v", "is no name of a header")
+  refused("X", "a\r\nY: b", "the value of X has a control character")
+end)

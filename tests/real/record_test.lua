@@ -63,6 +63,23 @@ scenario("bytes of all sizes are there, in order, both ways", function(t)
   expect(p:wait()):equals(0)
 end)
 
+scenario("TLS that goes through, with its keys", function(t)
+  local pki = t:pki()
+  local peer = t:peer { tls = pki.server }
+  local p = t:process { os.getenv "MQRIG_PROXY", "127.0.0.1:0", (peer.url:gsub("^%a+", "tcp")), "--capture",
+    "secret.pcapng" }
+  local url = "mqtts://127.0.0.1:" .. p:wait_output "listening at tcp://127.0.0.1:(%d+)"
+  local tls = { ca = pki.ca, resume = true, keylog = "secret.keys" }
+  for i = 1, 2 do -- the second is resumed
+    local c = t:connect { url = url, tls = tls }
+    c:publish("secret/" .. i, "x", { qos = 1 })
+    c:disconnect()
+    p:wait_output(("#%d .-ended after"):format(i))
+  end
+  p:signal "TERM"
+  expect(p:wait()):equals(0)
+end)
+
 scenario("a capture that cannot be written is told", function(t)
   for _, command in ipairs { { mqrig, "proxy" }, { os.getenv "MQRIG_PROXY" } } do
     local argv = table.move(command, 1, #command, 1, {})
@@ -78,7 +95,7 @@ scenario("a capture that cannot be written is told", function(t)
   end
 end)
 ]==])
-program.says("run through.lua --timeout 60", 0, "\n4 passed, 0 failed, 0 skipped", nil,
+program.says("run through.lua --timeout 60", 0, "\n5 passed, 0 failed, 0 skipped", nil,
   ("MQRIG=%s MQRIG_PROXY=%s"):format(os.getenv "MQRIG", assert(os.getenv "MQRIG_PROXY", "MQRIG_PROXY is under test")))
 
 -- A failure report tells what a proxy of the scenario saw between two programs that are none of ours.
@@ -112,6 +129,13 @@ local function tshark(name, filter, ...)
   assert(pipe:close(), command)
   return rows
 end
+
+-- With the keys of its connections TLS is read.
+local pipe = assert(io.popen(("tshark -r %s/secret.pcapng -o tls.keylog_file:%s/secret.keys -d tcp.port==1883,tls "
+  .. "-d tls.port==1883,mqtt -Y 'mqtt.msgtype == 3' -T fields -e mqtt.topic 2>/dev/null"):format(program.folder,
+  program.folder)))
+local topics = pipe:read "a"
+assert(pipe:close() and topics == "secret/1\nsecret/1\nsecret/2\nsecret/2\n", topics) -- on either side of the proxy
 
 local function check(name, filter, fields, want)
   local got = table.concat(tshark(name, filter, table.unpack(fields)), "\n")
