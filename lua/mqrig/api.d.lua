@@ -140,6 +140,14 @@ function mqtt_message:sendasync(fn) end
 ---@param fn fun(t: t)
 function rig.scenario(name, options, fn) end
 
+--- Stands at the top of a file that `mqrig explore` has made of a scenario file: of its scenarios only the one of that name
+--- is declared, with the faults of `lines` on its clients' links, as `t:case` has them. Expectations may fail then; the
+--- invariants must hold, and it must end. Options: `net`, `seed`, `timeout`, `params`.
+---@param name string
+---@param options table
+---@param lines string
+function rig.explored(name, options, lines) end
+
 --- The beginning of an expectation: `expect(code):equals(0)`.
 ---@param value any
 ---@return expectation

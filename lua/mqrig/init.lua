@@ -7,6 +7,9 @@ local parts = {
   scenario = function()
     return require("mqrig.registry").add
   end,
+  explored = function()
+    return require("mqrig.registry").explored
+  end,
   expect = function()
     return require("mqrig.expect").expect
   end,

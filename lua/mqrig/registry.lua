@@ -120,6 +120,19 @@ local function keep_body(entry, fn)
   end
 end
 
+-- The entry with the faults and the settings of `explored`.
+local function under_faults(entry, explored)
+  local run, options = require("mqrig.explore.workload").under_faults(entry.fn), explored.options
+  entry.fn = function(t)
+    run(t, explored.case)
+  end
+  entry.net, entry.seed, entry.timeout_s = options.net, options.seed, options.timeout
+  for key, value in pairs(options.params or {}) do
+    entry.params[key] = value
+  end
+  return entry
+end
+
 --- rig.scenario(name [, options], fn)
 function M.add(name, options, fn)
   if fn == nil and type(options) == "function" then
@@ -150,7 +163,32 @@ function M.add(name, options, fn)
     raise("a file holds at most %d scenarios", M.SCENARIOS_MAX)
   end
   collector.lines[name] = entry.line
-  collector.list[#collector.list + 1] = entry
+  if not collector.explored then
+    collector.list[#collector.list + 1] = entry
+  elseif collector.explored.name == name then
+    collector.list[1] = under_faults(entry, collector.explored)
+  end
+end
+
+local explored_known = { "net", "params", "seed", "timeout" }
+
+--- rig.explored(name, options, lines): of the file's scenarios only that one, as `mqrig explore` has run it.
+function M.explored(name, options, lines)
+  local case, sentence = require("mqrig.explore.case").parse(require("mqrig.text").lines(lines))
+  if not collector or #collector.list > 0 then
+    error("rig.explored(...) stands at the beginning of a scenario file", 2)
+  elseif not case then
+    error("rig.explored: " .. sentence, 2)
+  end
+  near.check(options, explored_known, "rig.explored", 2)
+  local kept = {}
+  for _, key in ipairs(near.keys(options)) do
+    kept[key], sentence = options_known[key](options[key], key)
+    if kept[key] == nil then
+      error("rig.explored: " .. sentence, 2)
+    end
+  end
+  collector.explored = { name = name, options = kept, case = case }
 end
 
 function M.begin(file)

@@ -40,8 +40,8 @@ function M.portable(result)
   return portable(result, 0)
 end
 
--- The scenario's defaults, changed by -p; a text becomes what its default is.
-local function merge_params(scenario, given)
+--- The scenario's defaults, changed by -p; a text becomes what its default is.
+function M.merge_params(scenario, given)
   local params = {}
   for key, value in pairs(scenario.params) do
     params[key] = value
@@ -67,7 +67,7 @@ local function merge_params(scenario, given)
 end
 
 local function options_of(scenario, job, settings, hooks)
-  local params, sentence = merge_params(scenario, settings.param)
+  local params, sentence = M.merge_params(scenario, settings.param)
   if not params then
     return nil, sentence
   end

@@ -108,6 +108,17 @@ local brings = out:match "mqrig%-out/explore/%S+%.replay"
 assert(read(brings):find("\ntimeout 5.0\nparam n=2\n", 1, true), read(brings))
 says("replay --capture never " .. brings, 1, "within 5.00 s of virtual time")
 says("replay -p n=1 " .. brings, 0, "1 passed")
+
+-- The scenario that is written is the file with a beginning that does what the replay does, and stands alone.
+local alone = out:match "mqrig%-out/explore/%S+%.lua"
+write("named.lua.away", read "named.lua")
+write("named.lua", "")
+says("run --net sim --capture never " .. alone, 1, { "FAILED", "within 5.00 s of virtual time", "0 passed, 1 failed" })
+write("named.lua", read "named.lua.away")
+out = says("explore --seeds 50 --seed 1 --capture never --defect result-missing named.lua:4", 1, { "inv-24", "1 failed" })
+alone = out:match "mqrig%-out/explore/%S+%.lua"
+says("run --net sim --capture never --defect result-missing " .. alone, 1, { "inv-24", "0 passed, 1 failed" })
+says("run --net sim " .. alone, 0, "1 passed, 0 failed")
 says("explore named.lua -f hangs --real-timeout 1s --seeds 1 --seed 1 --capture never", 1, "never yields")
 
 -- Live: what only a virtual network can have is named and left out.

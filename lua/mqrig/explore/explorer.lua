@@ -11,6 +11,7 @@ local replayfile = require "mqrig.explore.replayfile"
 local runner = require "mqrig.runner"
 local shrink = require "mqrig.explore.shrink"
 local text = require "mqrig.text"
+local worker = require "mqrig.worker"
 local write = require "mqrig.explore.write"
 
 local M = {}
@@ -97,6 +98,20 @@ local function replay_of(self, job, result, case)
   }
 end
 
+-- What write.files wants to know of a scenario of a file; nil of the campaign.
+local function written_of(self, job)
+  local scenario, settings = self.workload.scenarios[job.scenario], self.settings
+  local source = self.workload.source and self.workload.source(job)
+  if not source then
+    return nil
+  end
+  local all, params = worker.merge_params(scenario, settings.param), {}
+  for _, pair in ipairs(settings.param) do
+    params[pair[1]] = all[pair[1]]
+  end
+  return { name = scenario.name, source = source, params = params, timeout_s = scenario.timeout_s or settings.timeout }
+end
+
 local function write_failure(self, job, result, case, shrunk)
   if self.workload.file then
     result.failure.traceback = nil
@@ -104,7 +119,8 @@ local function write_failure(self, job, result, case, shrunk)
   end
   local name = text.slug(self.workload.name(job), 40) .. "-" .. job.mark
   local stem = paths.join(paths.join(self.settings.out, "explore"), name)
-  local files, sentence = write.files(stem, replay_of(self, job, result, case), result.failure.message)
+  local files, sentence = write.files(stem, replay_of(self, job, result, case), result.failure.message,
+    written_of(self, job))
   if not files then
     self.trouble = sentence
     files = {}

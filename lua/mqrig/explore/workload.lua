@@ -79,7 +79,7 @@ local function put_faults(t, case, span)
 end
 
 -- With faults an expectation may fail, for that is what they are for: invariants and a bound in time are what must hold.
-local function under_faults(original)
+function M.under_faults(original)
   return function(t, case)
     local span = {}
     put_faults(t, case, span)
@@ -102,7 +102,7 @@ local function copies(scenarios, draw_case)
   for i, scenario in ipairs(scenarios) do
     list[i] = runs_cases(setmetatable({}, { __index = scenario }), function(seed)
       return draw_case(seed, i)
-    end, under_faults(scenario.fn))
+    end, M.under_faults(scenario.fn))
   end
   return list
 end
@@ -111,14 +111,18 @@ local function case_of(faults)
   return { clients = {}, steps = {}, faults = faults }
 end
 
--- "scenarios/a.lua:12 3f1c9a0b22d1e7c4"
-local function script_of(scenario)
+local function source_of(scenario)
   local file = io.open(scenario.file, "rb")
   local contents = file and file:read "a" or ""
   if file then
     file:close()
   end
-  return ("%s:%d %s"):format(scenario.file, scenario.line, replayfile.hash(contents))
+  return contents
+end
+
+-- "scenarios/a.lua:12 3f1c9a0b22d1e7c4"
+local function script_of(scenario)
+  return ("%s:%d %s"):format(scenario.file, scenario.line, replayfile.hash(source_of(scenario)))
 end
 
 local function of_files(scenarios, draw_case)
@@ -128,6 +132,9 @@ local function of_files(scenarios, draw_case)
   end
   function work.script(job)
     return script_of(work.scenarios[job.scenario])
+  end
+  function work.source(job)
+    return (source_of(work.scenarios[job.scenario]):gsub("^#[^\n]*", "", 1))
   end
   return work
 end

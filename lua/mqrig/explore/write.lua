@@ -2,6 +2,7 @@
 
 local case_ = require "mqrig.explore.case"
 local core = require "mqrig.core"
+local near = require "mqrig.near"
 local paths = require "mqrig.paths"
 local replayfile = require "mqrig.explore.replayfile"
 local text = require "mqrig.text"
@@ -21,11 +22,34 @@ rig.scenario(%q,
 end)
 ]=]
 
---- A scenario file that fails as the replay does.
-function M.scenario_text(replay, message)
-  local sentence = text.printable(text.lines(message)[1])
+-- The same of a scenario of a file: that file, with a beginning that puts the faults on it.
+local EXPLORED = [=[
+-- Found by mqrig explore with seed %d:
+-- %s
+require("mqrig").explored(%q, { net = %q, seed = %d, timeout = %s, params = {%s } }, [[
+%s
+]])
+
+]=]
+
+local function params_text(params)
+  local words = {}
+  for _, key in ipairs(near.keys(params)) do
+    words[#words + 1] = (" [%q] = %q"):format(key, params[key])
+  end
+  return table.concat(words, ",")
+end
+
+--- A scenario file that fails as the replay does. `of`: the scenario, if it is one of a file: { name, source, params
+--- (those given), timeout_s }.
+function M.scenario_text(replay, message, of)
+  local sentence, lines = text.printable(text.lines(message)[1]), table.concat(case_.lines(replay.case), "\n")
+  if of then
+    return EXPLORED:format(replay.seed, sentence, of.name, replay.net, replay.seed, of.timeout_s, params_text(of.params),
+      lines) .. of.source
+  end
   return SCENARIO:format(replay.seed, sentence, ("seed %d: %s"):format(replay.seed, text.cut(sentence, 100)), replay.net,
-    replay.seed, table.concat(case_.lines(replay.case), "\n"))
+    replay.seed, lines)
 end
 
 local function write_file(path, contents)
@@ -33,17 +57,17 @@ local function write_file(path, contents)
   return written, why and ("%s cannot be written: %s"):format(path, (why:gsub("^.*: ", "")))
 end
 
---- Writes stem.replay and, of a case that is a workload of its own, stem.lua. Their names, or nil and a sentence.
-function M.files(stem, replay, message)
+--- Writes stem.replay and stem.lua. `of` as above. Their names, or nil and a sentence.
+function M.files(stem, replay, message, of)
   local ok, sentence = core.make_directory((stem:match "^(.*)/[^/]*$"))
   if not ok then
     return nil, sentence
   end
   local files = { stem .. ".replay" }
   ok, sentence = write_file(files[1], replayfile.text(replay))
-  if ok and #replay.case.clients > 0 then
+  if ok then
     files[2] = stem .. ".lua"
-    ok, sentence = write_file(files[2], M.scenario_text(replay, message))
+    ok, sentence = write_file(files[2], M.scenario_text(replay, message, of))
   end
   if not ok then
     return nil, sentence

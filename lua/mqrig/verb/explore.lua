@@ -23,8 +23,8 @@ Without PATH, runs the standard campaign: clients that publish, subscribe, come 
 slow down and brokers restart, all drawn from a seed; then everything is healed and must come to its end. With PATH,
 runs those scenarios with faults drawn for their clients' links; expectations may fail then, invariants may not. With
 --exhaustive, one fault at each byte of each packet of one scenario, a run for each. The first failure ends it: it is
-shrunk to a smaller case that fails in the same way, and written as a replay file and, of the campaign, as a scenario
-file that stands alone.]])
+shrunk to a smaller case that fails in the same way, and written as a replay file and as a scenario file that stands
+alone.]])
   parser:argument("path", "PATH or PATH:LINE"):args "*"
   parser:option("--seeds", ("how many (default %d, or no limit with --for)"):format(M.SEEDS)):argname "N"
   parser:option("--for", "go on for that long, as in 30s, 10m"):argname("D"):target "for_"
