@@ -24,7 +24,7 @@ struct client {
   struct net_timer timer; /* the session's deadline, or now if there are events to be given */
   int64_t timer_at_ns, close_by_ns;
   struct tap *tap;
-  const char *why;      /* what it waits for in vain, once it has given up */
+  char *why;            /* what it waited for in vain, once it has given up; else NULL */
   struct slice feeding; /* what of the input in progress the session has not got yet */
   uint64_t connection;  /* counts them, so that a loop notices that its connection has ended */
   size_t unflushed;     /* bytes accepted since the chain was last asked to write */
@@ -83,6 +83,7 @@ static void client_destroy(struct client *c) {
   net_timer_clear(c->net, &c->timer);
   tap_free(c->tap);
   session_free(c->session);
+  free(c->why);
   free(c);
 }
 
@@ -133,11 +134,12 @@ static void client_drop(struct client *c, const char *why) {
   free(c->dial);
   c->dial = NULL;
   c->close_by_ns = NET_NEVER;
-  c->why = NULL;
   c->connection++;
   c->feeding = slice_of(NULL, 0);
   tap_end(c->tap, TIMELINE_UP, client_now(c));
   if (c->timeline) timeline_note(c->timeline, client_now(c), c->who, TIMELINE_END, "%s", why);
+  free(c->why); /* that may be `why` */
+  c->why = NULL;
   chain_free(chain);
 }
 
@@ -181,17 +183,25 @@ static void client_dial_now(struct client *c);
 /* What this end has waited for in vain. */
 static const char *client_silence(enum session_state state) {
   switch (state) {
-  case SESSION_CONNECTING: return TIMELINE_LOCAL_END ": no CONNACK within the timeout of connect";
-  case SESSION_CONNECTED: return TIMELINE_LOCAL_END ": no PINGRESP";
-  default: return TIMELINE_LOCAL_END ": DISCONNECT could not be written";
+  case SESSION_CONNECTING: return "no CONNACK within the timeout of connect";
+  case SESSION_CONNECTED: return "no PINGRESP";
+  default: return "DISCONNECT could not be written";
   }
+}
+
+static void client_give_up(struct client *c, enum session_state state) {
+  struct err why, waits = { "" };
+  if (c->chain) waits = chain_waits(c->chain);
+  err_set(&why, TIMELINE_LOCAL_END ": %s%s%s", client_silence(state), waits.text[0] ? ": " : "", waits.text);
+  free(c->why);
+  c->why = mem_copy(slice_text(why.text));
 }
 
 static void client_tick(struct client *c) {
   if (session_deadline(c->session) > client_now(c)) return;
   enum session_state before = session_state(c->session);
   session_tick(c->session, client_now(c));
-  if (session_gave_up(c->session)) c->why = client_silence(before);
+  if (session_gave_up(c->session)) client_give_up(c, before);
   bool pings = session_state(c->session) == SESSION_CONNECTED && !session_wants_close(c->session);
   if (pings) client_tell(c, EVENT_PING, tap_is_midway(c->tap, TIMELINE_UP), 0, 0);
 }

@@ -158,6 +158,15 @@ bool chain_is_wrapped(const struct chain *c) {
   return chain_wrapping(c) != NULL;
 }
 
+struct err chain_waits(const struct chain *c) {
+  struct err text = { "" };
+  const char *what = NULL;
+  const struct filter *f = c->outermost;
+  while (f && !(what = f->ops->waits ? f->ops->waits(f) : NULL)) f = f->inner;
+  if (what) err_set(&text, "%s waits for %s", f->ops->name, what);
+  return text;
+}
+
 void chain_settle(struct chain *c) {
   pump_enter(c);
   pump_settle(c);

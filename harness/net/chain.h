@@ -43,6 +43,9 @@ int64_t chain_began_ns(struct chain *c);
 void chain_push_inner(struct chain *c, struct filter *f);
 void chain_push_outer(struct chain *c, struct filter *f);
 
+/* What the connection waits for before the owner's bytes can pass, "TLS waits for ServerHello"; empty: nothing. */
+struct err chain_waits(const struct chain *c);
+
 /* Whether there is a filter that wraps: next to the stream are other bytes than next to the owner. */
 bool chain_is_wrapped(const struct chain *c);
 

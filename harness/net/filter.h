@@ -49,6 +49,8 @@ struct filter_ops {
   void (*tick)(struct filter *f, int64_t now_ns);
   void (*free)(struct filter *f);
   bool wraps; /* the bytes on its stream's side are others than on its owner's: TLS, WebSocket */
+  /* What its handshake waits for, in a few words; NULL: nothing, it is through. May be NULL. */
+  const char *(*waits)(const struct filter *f);
 };
 
 /* First member of every filter; all zero but `ops` when it is pushed. */

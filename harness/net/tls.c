@@ -458,6 +458,11 @@ static void tls_free(struct filter *filter) {
   free(t);
 }
 
+static const char *tls_waits(const struct filter *filter) {
+  const struct tls *t = (const struct tls *)(const void *)filter;
+  return t->up ? NULL : tlstext_message(t->ssl.MBEDTLS_PRIVATE(state));
+}
+
 static const struct filter_ops tls_ops = {
   .name = "TLS",
   .wraps = true,
@@ -468,6 +473,7 @@ static const struct filter_ops tls_ops = {
   .ends = tls_ends,
   .deadline = tls_deadline,
   .tick = tls_tick,
+  .waits = tls_waits,
   .free = tls_free,
 };
 

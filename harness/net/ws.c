@@ -430,6 +430,12 @@ static void ws_free(struct filter *f) {
   free(w);
 }
 
+static const char *ws_waits(const struct filter *f) {
+  const struct ws *w = (const struct ws *)f;
+  if (!w->open) return NULL;
+  return w->server ? "a request" : "the answer to its request";
+}
+
 static const struct filter_ops ws_ops = {
   .name = "ws",
   .wraps = true,
@@ -440,6 +446,7 @@ static const struct filter_ops ws_ops = {
   .ends = ws_ends,
   .deadline = ws_deadline,
   .tick = ws_tick,
+  .waits = ws_waits,
   .free = ws_free,
 };
 
