@@ -99,10 +99,6 @@ function core.rule_check(text)
   return nil, 'column 1: "' .. text .. '" is no place'
 end
 
-function core.proxy_tls_options()
-  return {}
-end
-
 function core.rawclient()
   error "nothing listens there"
 end
