@@ -17,7 +17,7 @@ struct usage {
 
 struct usage usage_of(struct net *n);
 
-/* A line for each: streams, listeners, timers, in the order in which they were made. */
+/* A line for each: streams and listeners in the order in which they were made, then timers. */
 void usage_list(struct net *n, void (*line)(void *arg, const char *text), void *arg);
 
 #endif
