@@ -240,7 +240,9 @@ local function prepare(options, scheduler)
     core.seed(options.seed or 0)
   end
   core.on_error(function(message)
-    scheduler:failed(nil, message)
+    if not scheduler.forgiving then
+      scheduler:failed(nil, message)
+    end
   end)
   core.memory_limit(options.memory or 0)
 end

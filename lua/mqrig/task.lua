@@ -191,9 +191,10 @@ function Scheduler:start(fn, ...)
   return task
 end
 
---- The first failure counts; `task` may be nil. Kept as { error=, co=, task= } until the scenario looks at it.
+--- The first failure counts; `task` may be nil. Kept as { error=, co=, task= } until the scenario looks at it. While
+--- `self.forgiving` a task beside the main one may fail, and a callback.
 function Scheduler:failed(task, message)
-  if not self.failure then
+  if not self.failure and not (self.forgiving and task and task ~= self.main) then
     self.failure = { error = message, traceback = task and blame.traceback(task.co) }
     if task and type(message) == "string" then
       self.failure.file, self.failure.line = blame.where(task.co)

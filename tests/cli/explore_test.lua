@@ -102,6 +102,35 @@ says("explore named.lua -f without", 4, nil, "without clients: it has no client 
 local out = says("explore named.lua:4 --seeds 60 --seed 1 -v", 0, "60 passed, 0 failed")
 assert(tonumber(out:match "covered (%d+) of") >= 1, out)
 
+-- Under faults an expectation may fail, in a task or a callback, too, the play of a peer, and a rule that was to fire.
+write("tasks.lua", head .. [[
+scenario("a task", function(t)
+  local c = t:connect()
+  t:spawn(function() expect(c:try_publish("a", "b", { qos = 1 })):equals(0) end):join()
+end)
+scenario("a play", function(t)
+  local peer = t:peer()
+  peer:play { { "<", "CONNECT" }, { ">", "CONNACK" }, { "<", "PUBLISH" }, { ">", "PUBACK" } }
+  t:connect { broker = peer }:publish("a", "b", { qos = 1 })
+end)
+scenario("a rule", function(t)
+  local c = t:connect()
+  c.link.up:on("PUBLISH"):first():delay("1ms")
+  c:publish("a", "b", { qos = 1 })
+end)
+scenario("a callback", function(t)
+  local c, code = t:connect(), nil
+  c.mqtt:createmessage("a", "b", { qos = 1 }):sendasync(function(result)
+    code = result
+    expect(code):equals(0)
+  end)
+  t:wait(function() return code end)
+end)
+]])
+for _, name in ipairs { "a task", "a play", "a rule", "a callback" } do
+  says(("explore --exhaustive rst,fin tasks.lua --seed 1 -f '%s'"):format(name), 0, " passed, 0 failed")
+end
+
 -- A replay brings its options along, and a run that does not end has a limit in real time, too.
 out = says("explore named.lua:4 -p n=2 --timeout 5s --seeds 9 --seed 1 --capture never", 1, "5.00 s of virtual time")
 local brings = out:match "mqrig%-out/explore/%S+%.replay"

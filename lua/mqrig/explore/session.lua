@@ -76,35 +76,35 @@ local function in_world(settings, fn)
   return status
 end
 
--- One job in a worker of its own; its result.
-local function run_once(scenario, settings)
-  local result
-  local seed = settings.seed
-  local job = { scenario = 1, seed = seed, run_seed = seed, round = 1, timeout_s = explorer.limit_s(settings) }
-  local one = pool.new({ scenario }, settings, {
+-- What scenarios do without a fault, by `jobs` workers: for each its result, and in it what M.survey of the workload tells.
+local function survey(scenarios, settings, with_places)
+  local surveyed, results, handed = {}, {}, 0
+  for i, scenario in ipairs(scenarios) do
+    surveyed[i] = workload.survey(scenario, with_places)
+    results[i] = { reason = "it gave no result" }
+  end
+  local workers = pool.new(surveyed, settings, {
     next = function()
-      local now = job
-      job = nil
-      return now
+      handed = handed + 1
+      local seed = settings.seed
+      return handed <= #surveyed and { scenario = handed, seed = seed, run_seed = seed, round = 1,
+        timeout_s = explorer.limit_s(settings) } or nil
     end,
-    result = function(_, value)
-      result = value
+    result = function(job, result)
+      results[job.scenario] = result
     end,
     progress = function() end,
     trouble = runner.complain,
   })
-  one:start(1)
-  while not one:is_done() do
-    core.turn(one:check(core.now()))
-    one:reap()
+  workers:start(math.min(settings.jobs, #surveyed))
+  while not workers:is_done() do
+    core.turn(workers:check(core.now()))
+    workers:reap()
   end
-  return result
-end
-
--- What a scenario does without a fault: its result, never nil, and what M.survey of the workload tells.
-local function survey(scenario, settings)
-  local found = run_once(workload.survey(scenario), settings) or { reason = "it gave no result" }
-  return found, found.survey or { clients = {}, span_ms = 0, places = {} }
+  for _, result in ipairs(results) do
+    result.survey = result.survey or { clients = {}, span_ms = 0, places = {} }
+  end
+  return results
 end
 
 local function exhaust(settings, selected)
@@ -112,26 +112,27 @@ local function exhaust(settings, selected)
     runner.complain(("--exhaustive takes one scenario, and %d are selected: write PATH:LINE"):format(#selected))
     return runner.USAGE
   end
-  local found, surveyed = survey(selected[1], settings)
+  local found = survey(selected, settings, true)[1]
+  local places = found.survey.places
   if found.verdict ~= "passed" then
     runner.complain(("%s does not pass without a fault: %s"):format(selected[1].name, found.reason))
     return runner.FAILED
-  elseif #surveyed.places == 0 then
+  elseif #places == 0 then
     runner.complain(("%s: it has no client that sends or gets a packet, so there is no place for a fault"):format(
       selected[1].name))
     return runner.NOTHING
   end
   settings.shrink = false
-  return execute(settings, workload.exhaustive(selected[1], surveyed.places, settings.exhaustive, settings))
+  return execute(settings, workload.exhaustive(selected[1], places, settings.exhaustive, settings))
 end
 
 -- Those without a client are left out, and said: a run of them without a fault would look like one with faults.
 local function explore_scenarios(settings, selected)
   local scenarios, surveys = {}, {}
-  for _, scenario in ipairs(selected) do
-    local _, surveyed = survey(scenario, settings)
-    if #surveyed.clients > 0 then
-      scenarios[#scenarios + 1], surveys[#surveys + 1] = scenario, surveyed
+  for i, found in ipairs(survey(selected, settings, false)) do
+    local scenario = selected[i]
+    if #found.survey.clients > 0 or found.verdict == "skipped" then
+      scenarios[#scenarios + 1], surveys[#surveys + 1] = scenario, found.survey
     else
       runner.complain(("%s: it has no client for whose link faults could be drawn"):format(scenario.name))
     end

@@ -83,15 +83,19 @@ function M.under_faults(original)
   return function(t, case)
     local span = {}
     put_faults(t, case, span)
+    t.scheduler.forgiving = #case.faults > 0
     local ok, raised = pcall(original, t)
+    t.scheduler.forgiving = nil
     for _, task in ipairs(span) do
       task:cancel()
     end
     if not ok and (#case.faults == 0 or failure.is_skip(raised)) then
       error(raised, 0)
     end
-    for i = #t.plays, 1, -1 do
-      t.plays[i] = nil
+    for _, owed in ipairs(#case.faults > 0 and { t.plays, t.rules, t.builders } or {}) do
+      for i = #owed, 1, -1 do
+        owed[i] = nil
+      end
     end
   end
 end
@@ -142,7 +146,8 @@ end
 --- Scenarios with faults drawn for their clients' links: each seed runs each. `surveys`: what M.survey told of each.
 function M.scenarios(scenarios, surveys, settings, count)
   local work = of_files(scenarios, function(seed, i)
-    return case_of(draw.faults(seed, surveys[i].clients, surveys[i].span_ms))
+    local clients = surveys[i].clients
+    return case_of(#clients > 0 and draw.faults(seed, clients, surveys[i].span_ms) or {})
   end)
   work.total = count and count * #scenarios
   work.title = #scenarios == 1 and select_.full_name(scenarios[1]) or ("%d scenarios"):format(#scenarios)
@@ -170,17 +175,17 @@ local function places_of(timeline, clients)
 end
 
 --- A scenario that runs once without a fault, and tells where faults can be put: `survey` of its result is { clients
---- (their names), span_ms, places }.
-function M.survey(scenario)
+--- (their names), span_ms, places (where they are asked for) }.
+function M.survey(scenario, with_places)
   local surveyed = setmetatable({}, { __index = scenario })
-  local names, known, places = {}, {}, {}
+  local names, known, places = {}, {}, nil
   function surveyed.fn(t)
     rawset(t, "on_client", function(client)
       names[#names + 1] = not known[client.name] and client.name or nil
       known[client.name] = true
     end)
     local _ <close> = setmetatable({}, { __close = function()
-      places = places_of(t.timeline, known)
+      places = with_places and places_of(t.timeline, known) or nil
     end })
     scenario.fn(t)
   end
