@@ -138,6 +138,30 @@ scenario("a handshake in single bytes", { tags = { "tls", "faults" } }, function
   c:publish("a", ("x"):rep(500), { qos = 2 })
 end)
 
+scenario("a record of 16 KiB in single bytes", { tags = { "tls", "faults" }, timeout = 30 }, function(t)
+  local c = t:connect { broker = t:peer { transport = "tls" } }
+  c:subscribe("a", 0)
+  c.link.both:on("bytes"):split(1)
+  c:publish("a", ("x"):rep(16384), { qos = 1, within = 20 })
+  expect(#c:next_message({ within = 20 }).payload):equals(16384)
+end)
+
+scenario("a half-closed TLS connection goes on in the other half", { tags = { "tls", "faults" } }, function(t)
+  local peer = t:peer { transport = "tls" }
+  local c = t:connect { broker = peer }
+  peer:pause() -- it does not close before it has sent these
+  c.link:fin()
+  for _ = 1, 3 do
+    peer:send("PUBLISH", { topic = "a", payload = ("x"):rep(20000) })
+  end
+  peer:resume()
+  for _ = 1, 3 do
+    expect(#c:next_message().payload):equals(20000)
+  end
+  expect(c:wait_lost()):equals(mqtt.FAILURE)
+  expect(told(t)):contains "peer1#1 ended closed by the other end"
+end)
+
 scenario("rules on TLS that cannot be are refused where they are said", { tags = { "tls", "faults" } }, function(t)
   local peer = t:peer { transport = "tls" }
   expect(function() peer.down:on("tls"):cert("expird") end):raises 'did you mean "expired"'
