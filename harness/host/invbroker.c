@@ -115,7 +115,7 @@ static void invbroker_gone(struct invariant *v, struct invconn *c, bool clean) {
 /* 23: whose client identifier another connection has now. */
 static void invbroker_takeover_late(struct invariant *v, struct invclock *k) {
   const struct invconn *c = k->owner;
-  if (!c->end->open || c->closing) return;
+  if (!c->end->open || c->closing || !c->broker->judged) return;
   invariant_breach(v, 23, c->end->who, k->cause,
                    "it stayed open when another connection came with its client identifier");
 }

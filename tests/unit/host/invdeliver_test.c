@@ -289,6 +289,17 @@ static void history_23(struct invrig *r, bool plant) {
   text(r, 0, TIMELINE_NOTE, "later");
 }
 
+/* A script that answers a CONNECT takes nothing over. */
+static void history_23_scripted(struct invrig *r, bool plant) {
+  join(r, r->b1, connect_packet("s", false, 0), false);
+  accepted(r, r->b2);
+  if (!plant) event(r, r->b2, EVENT_SCRIPTED, 0, 0, INVRIG_PEER);
+  at(r, r->b2, TIMELINE_UP, connect_packet("s", false, 0));
+  at(r, r->b2, TIMELINE_DOWN, connack_packet(true));
+  r->now_ns += INVRIG_S;
+  text(r, 0, TIMELINE_NOTE, "later");
+}
+
 /* 28: two may wait. */
 static void history_28_queue(struct invrig *r, bool plant) {
   subscribed(r, 1);
@@ -321,15 +332,15 @@ static void history_05_scripted(struct invrig *r, bool plant) {
 }
 
 static const struct invrig_history histories[] = {
-  { 13, history_13_nowhere }, { 13, history_13_qos },     { 13, history_13_unsubscribed }, { 13, history_13_client },
-  { 13, history_13_given },   { 14, history_14 },         { 14, history_14_given },        { 15, history_15 },
-  { 15, history_15_given },   { 16, history_16 },         { 16, history_16_given },        { 16, history_16_missing },
-  { 17, history_17 },         { 17, history_17_client },  { 18, history_18_told },         { 18, history_18_later },
-  { 19, history_19_older },   { 19, history_19_cleared }, { 19, history_19_flag },         { 19, history_19_missing },
-  { 20, history_20_clean },   { 20, history_20_twice },   { 20, history_20_missing },      { 21, history_21_broker },
-  { 21, history_21_client },  { 22, history_22_queued },  { 22, history_22_clean },        { 23, history_23 },
-  { 28, history_28_queue },   { 28, history_28_again },   { 5, history_05_scripted },      { 15, history_15_overtaken },
-  { 36, history_36_closed },
+  { 13, history_13_nowhere },   { 13, history_13_qos },     { 13, history_13_unsubscribed }, { 13, history_13_client },
+  { 13, history_13_given },     { 14, history_14 },         { 14, history_14_given },        { 15, history_15 },
+  { 15, history_15_given },     { 16, history_16 },         { 16, history_16_given },        { 16, history_16_missing },
+  { 17, history_17 },           { 17, history_17_client },  { 18, history_18_told },         { 18, history_18_later },
+  { 19, history_19_older },     { 19, history_19_cleared }, { 19, history_19_flag },         { 19, history_19_missing },
+  { 20, history_20_clean },     { 20, history_20_twice },   { 20, history_20_missing },      { 21, history_21_broker },
+  { 21, history_21_client },    { 22, history_22_queued },  { 22, history_22_clean },        { 23, history_23 },
+  { 23, history_23_scripted },  { 28, history_28_queue },   { 28, history_28_again },        { 5, history_05_scripted },
+  { 15, history_15_overtaken }, { 36, history_36_closed },
 };
 
 int main(void) {
