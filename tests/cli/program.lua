@@ -42,7 +42,7 @@ end
 --- `line`: arguments as a shell takes them, redirections too; `before`: what stands in front, such as variables;
 --- `input`: a file, default none. Returns status, out, err.
 function M.run(line, before, input)
-  local command = ("cd %s && TMPDIR=%s/tmp %s timeout -s KILL 120 %s >.out 2>.err <%s %s"):format(M.folder, M.folder,
+  local command = ("cd %s && TMPDIR=%s/tmp %s timeout -s KILL 300 %s >.out 2>.err <%s %s"):format(M.folder, M.folder,
     before or "", executable, input or "/dev/null", line)
   local _, how, status = os.execute(command)
   assert(how == "exit", command)
