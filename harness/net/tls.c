@@ -401,8 +401,8 @@ static void tls_end(struct filter *filter, enum chain_direction d, enum chain_en
     return;
   }
   t->came = end;
-  bool reset = end == CHAIN_RESET && t->began && !t->up && filter->chain && chain_was_reset(filter->chain);
   if (t->peer_closed || t->asked) return;
+  bool reset = end == CHAIN_RESET && t->began && !t->up && filter->chain && chain_was_reset(filter->chain);
   if (end <= CHAIN_CLOSE) tls_cut(t, "closed", now_ns);
   else if (reset) tls_cut(t, "reset", now_ns);
 }

@@ -13,9 +13,8 @@ local M = {}
 function M.path(scenario, settings, job)
   local stem = text.slug(paths.base(scenario.file):gsub("%.lua$", ""), 40)
   local mark = text.hash(select_.full_name(scenario)) & 0xffffffff
-  local again = settings["repeat"] > 1 or settings.until_fail
   local name = ("%s-%d-%s-%08x%s"):format(stem, scenario.line, text.slug(scenario.name, 60), mark,
-    job.mark and "-" .. job.mark or again and "-run-" .. job.round or "")
+    job.mark and "-" .. job.mark or "")
   return paths.join(settings.out, name)
 end
 

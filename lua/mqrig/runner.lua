@@ -140,8 +140,10 @@ function Run:next_job()
     self.started = self.started + 1
     local scenario = self.selected[self.position]
     local run_seed = (self.settings.seed + self.round - 1) & math.maxinteger
+    local again = self.settings["repeat"] > 1 or self.settings.until_fail
     local job = {
-      scenario = self.position, round = self.round, run_seed = run_seed, seed = seed_of(scenario, run_seed),
+      scenario = self.position, round = self.round, mark = again and "run-" .. self.round or nil,
+      run_seed = run_seed, seed = seed_of(scenario, run_seed),
       timeout_s = self.settings.net == "sim" and self.settings.real_timeout or scenario.timeout_s
         or self.settings.timeout,
     }
